@@ -11,7 +11,7 @@ import (
 // Errors that a Provider wraps.
 var (
 	ErrNotFound  = errors.New("no such instance")
-	ErrTransient = errors.New("try again later")                // a quota, a throttle, a timeout: the caller backs off
+	ErrTransient = errors.New("try again later")                 // a quota, a throttle, a timeout: the caller backs off
 	ErrRefused   = errors.New("the provider will never do this") // a constraint or an image that cannot be had
 )
 

@@ -1,0 +1,178 @@
+package state
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Every path in the tree is made here and nowhere else. Paths are below the chroot /grigri.
+
+// The nodes that are there before any model.
+const (
+	ModelsPath      = "/models"
+	ModelNamesPath  = "/names"       // one empty-handed node a model name: admin+shop -> its UUID
+	ControllersPath = "/controllers" // its data is the Controller
+	ElectionPath    = "/controllers/election"
+	PresencePath    = "/controllers/presence"
+	UsersPath       = "/users"
+)
+
+// Roots is every node that bootstrap makes, parents first.
+func Roots() []string {
+	return []string{ModelsPath, ModelNamesPath, ControllersPath, ElectionPath, PresencePath, UsersPath}
+}
+
+// ModelNamePath holds the name of a model of a user.
+func ModelNamePath(owner, name string) string { return ModelNamesPath + "/" + owner + "+" + name }
+
+// UserPath is where a User is.
+func UserPath(name string) string { return UsersPath + "/" + name }
+
+// Path is the model's own node, whose data is the Model.
+func (m ModelID) Path() string { return ModelsPath + "/" + string(m) }
+
+// ConfigPath is where the model's settings are. All agents of the model watch it.
+func (m ModelID) ConfigPath() string { return m.Path() + "/config" }
+
+// ConstraintsPath is where the model's constraints are.
+func (m ModelID) ConstraintsPath() string { return m.Path() + "/constraints" }
+
+// AddressesPath is where agents find the controllers and ZooKeeper. All agents of the model watch it.
+func (m ModelID) AddressesPath() string { return m.Path() + "/addresses" }
+
+// The directories of a model.
+func (m ModelID) ApplicationsPath() string { return m.Path() + "/applications" }
+func (m ModelID) UnitsPath() string        { return m.Path() + "/units" }
+func (m ModelID) MachinesPath() string     { return m.Path() + "/machines" }
+func (m ModelID) RelationsPath() string    { return m.Path() + "/relations" }
+func (m ModelID) CharmsPath() string       { return m.Path() + "/charms" }
+func (m ModelID) ChangesPath() string      { return m.Path() + "/changes" }
+func (m ModelID) HistoryPath() string      { return m.Path() + "/history" }
+func (m ModelID) SequencesPath() string    { return m.Path() + "/sequences" }
+func (m ModelID) OperationsPath() string   { return m.Path() + "/operations" }
+
+// Directories is every directory of a model that is made with it, parents first, without the model's own node.
+func (m ModelID) Directories() []string {
+	return []string{m.ApplicationsPath(), m.UnitsPath(), m.MachinesPath(), m.RelationsPath(), m.CharmsPath(),
+		m.ChangesPath(), m.HistoryPath(), m.SequencesPath(), m.OperationsPath()}
+}
+
+// SequencePath is the counter of what is never numbered twice: "machine", "relation", "unit-web", "charm-web",
+// "operation", "task". Its data is the next number. It outlives what it counts.
+func (m ModelID) SequencePath(of string) string { return m.SequencesPath() + "/" + of }
+
+// ApplicationPath is where an Application is. Its units, and only they, watch it.
+func (m ModelID) ApplicationPath(a ApplicationName) string {
+	return m.ApplicationsPath() + "/" + string(a)
+}
+
+// ExposedPath is where an Exposed is.
+func (m ModelID) ExposedPath(a ApplicationName) string { return m.ApplicationPath(a) + "/exposed" }
+
+// ElectionPath is the directory of the election of the application's leader.
+func (m ModelID) ElectionPath(a ApplicationName) string { return m.ApplicationPath(a) + "/election" }
+
+// LeaderPath is where the leader settings are.
+func (m ModelID) LeaderPath(a ApplicationName) string { return m.ApplicationPath(a) + "/leader" }
+
+// ApplicationStatusPath is where the leader says how the application is.
+func (m ModelID) ApplicationStatusPath(a ApplicationName) string {
+	return m.ApplicationPath(a) + "/status"
+}
+
+// UnitPath is where a Unit is. The unit and its machine watch it.
+func (m ModelID) UnitPath(u UnitName) string { return m.UnitsPath() + "/" + u.Node() }
+
+// What lies under a unit. All but tasks are the unit's own to write.
+func (m ModelID) LedgerPath(u UnitName) string  { return m.UnitPath(u) + "/ledger" }
+func (m ModelID) StatusPath(u UnitName) string  { return m.UnitPath(u) + "/status" }
+func (m ModelID) PortsPath(u UnitName) string   { return m.UnitPath(u) + "/ports" }
+func (m ModelID) AddressPath(u UnitName) string { return m.UnitPath(u) + "/address" }
+func (m ModelID) StatePath(u UnitName) string   { return m.UnitPath(u) + "/state" }
+func (m ModelID) AgentPath(u UnitName) string   { return m.UnitPath(u) + "/agent" }
+func (m ModelID) TasksPath(u UnitName) string   { return m.UnitPath(u) + "/tasks" }
+
+// HeardPath is the directory of what the unit has heard in the relation, below its ledger; HeardUnitPath the node for one related unit.
+func (m ModelID) HeardPath(u UnitName, r RelationID) string {
+	return m.LedgerPath(u) + "/" + r.String()
+}
+func (m ModelID) HeardUnitPath(u UnitName, r RelationID, remote UnitName) string {
+	return m.HeardPath(u, r) + "/" + remote.Node()
+}
+
+// TaskPath is where a Task of the unit is; its data is the Task, and the unit writes TaskResultPath.
+func (m ModelID) TaskPath(u UnitName, t TaskID) string {
+	return fmt.Sprintf("%s/%d", m.TasksPath(u), t)
+}
+
+// TaskResultPath is where the unit puts the result of a task.
+func (m ModelID) TaskResultPath(u UnitName, t TaskID) string { return m.TaskPath(u, t) + "/result" }
+
+// OperationPath is where an Operation is.
+func (m ModelID) OperationPath(o OperationID) string {
+	return fmt.Sprintf("%s/%d", m.OperationsPath(), o)
+}
+
+// MachinePath is where a Machine is. The machine watches it.
+func (m ModelID) MachinePath(id MachineID) string { return m.MachinesPath() + "/" + string(id) }
+
+// What lies under a machine.
+func (m ModelID) SecretsPath(id MachineID) string  { return m.MachinePath(id) + "/secrets" }
+func (m ModelID) InstancePath(id MachineID) string { return m.MachinePath(id) + "/instance" }
+func (m ModelID) EnrolPath(id MachineID) string    { return m.MachinePath(id) + "/enrol" }
+
+// MachineAgentPath is the presence of the machine's agent; MachineReportPath what the agent says of its machine.
+func (m ModelID) MachineAgentPath(id MachineID) string  { return m.MachinePath(id) + "/agent" }
+func (m ModelID) MachineReportPath(id MachineID) string { return m.MachinePath(id) + "/report" }
+
+// RelationPath is where a Relation is.
+func (m ModelID) RelationPath(r RelationID) string { return m.RelationsPath() + "/" + r.String() }
+
+// SidePath holds the application settings of one side of a relation; for a global relation the
+// nodes of the units of that side lie below it.
+func (m ModelID) SidePath(r RelationID, side ApplicationName) string {
+	return m.RelationPath(r) + "/" + string(side)
+}
+
+// MembersPath is the directory of the members of one side: the side itself in a global relation, a directory
+// of the principal unit's own in a container-scoped one. Principal is empty for a global relation.
+func (m ModelID) MembersPath(r RelationID, side ApplicationName, principal UnitName) string {
+	if principal == "" {
+		return m.SidePath(r, side)
+	}
+	return m.RelationPath(r) + "/" + principal.Node() + "/" + string(side)
+}
+
+// MemberPath holds the unit's settings; it exists while the unit is in scope.
+func (m ModelID) MemberPath(r RelationID, principal, u UnitName) string {
+	return m.MembersPath(r, u.Application(), principal) + "/" + u.Node()
+}
+
+// GoneName is the directory, beside the members, of the settings of units that have left. It is no member.
+const GoneName = ".gone"
+
+// GonePath holds the settings of a unit that has left.
+func (m ModelID) GonePath(r RelationID, principal, u UnitName) string {
+	return m.MembersPath(r, u.Application(), principal) + "/" + GoneName + "/" + u.Node()
+}
+
+// CharmPath is where a Charm is.
+func (m ModelID) CharmPath(id string) string { return m.CharmsPath() + "/" + id }
+
+// TicketPrefix is the path of a ticket before its number.
+func (m ModelID) TicketPrefix(t Ticket) string {
+	return m.ChangesPath() + "/" + t.Kind + "=" + strings.ReplaceAll(t.Name, "/", "-") + ":"
+}
+
+// ParseTicket is the ticket whose node has this name.
+func ParseTicket(node string) (Ticket, bool) {
+	body, _, ok := strings.Cut(node, ":")
+	kind, name, ok2 := strings.Cut(body, "=")
+	if !ok || !ok2 {
+		return Ticket{}, false
+	}
+	if kind == TicketUnit {
+		name = string(UnitOfNode(name))
+	}
+	return Ticket{kind, name}, true
+}
