@@ -1,0 +1,61 @@
+package state
+
+import (
+	"time"
+
+	"github.com/grigri/grigri/charm"
+)
+
+// A Phase is how far a unit has come in its life.
+type Phase string
+
+// The phases, in their order.
+const (
+	New       Phase = ""
+	Unpacked  Phase = "unpacked" // the charm's files are in place
+	Installed Phase = "installed"
+	Started   Phase = "started"
+	Stopped   Phase = "stopped"
+	Removed   Phase = "removed" // the remove hook has run
+	Gone      Phase = "gone"    // nothing of the unit is left on its machine: controllers may bury it
+)
+
+// A Ledger is the head of what a unit has done. It is written by every commit of a hook, in the same transaction
+// as the hook's effects, and its node's version is the fence against a second agent for the same unit.
+// What has been heard in relations lies in nodes of its own below it.
+type Ledger struct {
+	Commit    string    `json:"commit"` // names the last commit, so that one whose reply was lost can be known
+	Phase     Phase     `json:"phase"`
+	Charm     charm.ID  `json:"charm"`              // whose files are in place
+	CharmRev  int       `json:"charmRev,omitempty"` // Application.CharmRev of them
+	Upgraded  bool      `json:"upgraded,omitempty"` // files are new and upgrade-charm has not run
+	Config    string    `json:"config,omitempty"`   // hash of what the last config-changed saw; "" when one is due
+	Answer    int       `json:"answer,omitempty"`   // Answer.Rev heeded
+	Leader    bool      `json:"leader,omitempty"`   // leader-elected has run for this term
+	LeaderRev Stamp     `json:"leaderRev,omitempty"`
+	Boot      string    `json:"boot,omitempty"`   // the machine's boot id that start has run in
+	Queued    string    `json:"queued,omitempty"` // the hook that must come next: start, config-changed
+	Failed    *Failure  `json:"failed,omitempty"`
+	When      time.Time `json:"when"`
+}
+
+// A Failure is a hook that failed and has not been resolved.
+type Failure struct {
+	Hook     []byte    `json:"hook"` // hooks.Hook, encoded
+	Name     string    `json:"name"` // as status shows it
+	Attempts int       `json:"attempts"`
+	At       time.Time `json:"at"`
+	Exit     string    `json:"exit,omitempty"`   // "exit status 1"
+	Output   []string  `json:"output,omitempty"` // the last lines
+}
+
+// A Heard is what a unit has done about one relation.
+type Heard struct {
+	Endpoint    string          `json:"endpoint"`
+	Remote      ApplicationName `json:"remote"`
+	Peer        bool            `json:"peer,omitempty"`
+	Created     bool            `json:"created,omitempty"`     // relation-created has run
+	Application Stamp           `json:"application,omitempty"` // of the other side's application settings last heard
+	Pending     UnitName        `json:"pending,omitempty"`     // joined has run for it and changed has not
+	Broken      bool            `json:"broken,omitempty"`
+}
