@@ -12,7 +12,17 @@ import (
 // An Endpoint is one application's end of a relation.
 type Endpoint struct {
 	Application string `json:"application"`
+	Subordinate bool   `json:"subordinate,omitempty"` // the application is a subordinate
 	charm.Endpoint
+}
+
+// Endpoints are all endpoints of an application that runs the charm, juju-info with them.
+func Endpoints(application string, m charm.Meta) []Endpoint {
+	var out []Endpoint
+	for _, ep := range charm.LocalEndpoints(m) {
+		out = append(out, Endpoint{Application: application, Subordinate: m.Subordinate, Endpoint: ep})
+	}
+	return out
 }
 
 // String is the endpoint as users write it: "web:db".
