@@ -1,0 +1,176 @@
+// Package arch holds the code to its architecture: which package may import which, which are pure,
+// and what no source file may contain.
+package arch
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/grigri/grigri/"
+
+// may says which of our packages each package may import, itself and its tests apart. It is the architecture:
+// a change here is a change of design. A package that is not in the table must not be.
+var may = map[string]string{
+	"charm":        "",
+	"charm/unpack": "charm",
+	"provider":     "",
+	"relation":     "charm",
+	"state":        "charm provider relation",
+	"hooks":        "charm provider relation state",
+
+	"state/memory":          "state",
+	"state/zk":              "state",
+	"state/coord":           "state",
+	"state/storetest":       "state",
+	"state/zkserver":        "internal/supervise",
+	"state/zkserver/zktest": "internal/pki state/zkserver",
+
+	"hooks/wire":      "",
+	"hooks/tool":      "hooks/wire",
+	"hooks/serve":     "charm hooks hooks/wire internal/version provider relation state",
+	"hooks/run":       "hooks internal/version state",
+	"hooks/hookstest": "hooks relation state",
+
+	"provider/local":        "provider internal/supervise",
+	"provider/providertest": "provider",
+	"provider/all":          "provider provider/local",
+
+	"agent/resolve": "charm hooks relation state",
+	"agent/unit":    "agent/resolve charm charm/unpack hooks hooks/run hooks/serve internal/agentapi internal/version provider relation state state/coord",
+	"agent/machine": "agent/enroll agent/unit charm hooks internal/agentapi internal/pki internal/version provider state state/coord",
+	"agent/enroll":  "internal/agentapi internal/pki state",
+
+	"controller/plan":   "charm provider relation state",
+	"controller/status": "charm hooks provider relation state",
+	"controller/leader": "controller/plan provider relation state state/coord",
+	"controller/api":    "charm controller/status hooks internal/agentapi internal/pki internal/version provider relation state",
+	"controller/client": "charm controller/api controller/status internal/agentapi provider relation state",
+	"controller":        "charm controller/api controller/leader internal/agentapi internal/initscript internal/pki internal/version provider state state/coord",
+
+	"internal/agentapi":   "state",
+	"internal/arch":       "",
+	"internal/initscript": "provider",
+	"internal/pki":        "",
+	"internal/sim":        "agent/resolve charm hooks relation state state/memory",
+	"internal/supervise":  "",
+	"internal/version":    "",
+	"internal/bench":      "*",
+
+	"cmd/grigri":       "charm charm/unpack controller/client controller/status internal/version provider relation state",
+	"cmd/grigrid":      "controller internal/pki internal/supervise internal/version provider provider/all state state/zk state/zkserver",
+	"cmd/grigri-agent": "agent/enroll agent/machine internal/version provider/local state/zk",
+	"cmd/hooktool":     "hooks/tool",
+}
+
+// pure is the packages that touch nothing: no files, network, processes, goroutines or clock.
+var pure = []string{"charm", "provider", "relation", "state", "hooks", "hooks/wire", "agent/resolve", "controller/plan", "controller/status",
+	"internal/agentapi", "internal/initscript", "internal/version"}
+
+var impure = []string{"os", "os/exec", "net", "net/http", "syscall", "log", "log/slog", "sync", "math/rand", "math/rand/v2", "crypto/rand"}
+
+const maxLines = 500
+
+func TestImports(t *testing.T) {
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", "./...")
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimPrefix(p.ImportPath, module)
+		seen[name] = true
+		allowed, ok := may[name]
+		if !ok {
+			t.Errorf("%s is not in the table in arch_test.go", name)
+		}
+		for _, imp := range p.Imports {
+			if ours, ok := strings.CutPrefix(imp, module); ok && allowed != "*" && !slices.Contains(strings.Fields(allowed), ours) {
+				t.Errorf("%s must not import %s", name, ours)
+			}
+			if slices.Contains(pure, name) && slices.Contains(impure, imp) {
+				t.Errorf("%s is pure and must not import %s", name, imp)
+			}
+		}
+	}
+	for name := range may {
+		if !seen[name] {
+			t.Errorf("%s is in the table and not in the tree", name)
+		}
+	}
+}
+
+func TestSource(t *testing.T) {
+	fset := token.NewFileSet()
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && (d.Name() == "build" || d.Name() == ".git") {
+			return fs.SkipDir
+		}
+		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || strings.HasSuffix(path, ".pb.go") {
+			return err
+		}
+		src, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if n := bytes.Count(src, []byte("\n")); n > maxLines {
+			t.Errorf("%s has %d lines, more than %d", path, n, maxLines)
+		}
+		file, err := parser.ParseFile(fset, path, src, 0)
+		if err != nil {
+			return err
+		}
+		checkFile(t, fset, filepath.ToSlash(filepath.Dir(strings.TrimPrefix(path, "../../"))), file)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func checkFile(t *testing.T, fset *token.FileSet, dir string, file *ast.File) {
+	for _, decl := range file.Decls {
+		fn, ok := decl.(*ast.FuncDecl)
+		if ok && fn.Name.Name == "init" && fn.Recv == nil {
+			t.Errorf("%s: func init", fset.Position(fn.Pos()))
+		}
+		runs := ok && strings.EqualFold(fn.Name.Name, "run")
+		ast.Inspect(decl, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.GoStmt:
+				if !runs {
+					t.Errorf("%s: a bare go statement outside a Run function: use errgroup", fset.Position(n.Pos()))
+				}
+			case *ast.SelectorExpr:
+				if x, ok := n.X.(*ast.Ident); ok && x.Name == "time" && slices.Contains(pure, dir) &&
+					slices.Contains([]string{"Now", "Since", "Until", "Sleep", "After", "NewTimer", "Tick"}, n.Sel.Name) {
+					t.Errorf("%s: %s is pure and must be told the time", fset.Position(n.Pos()), dir)
+				}
+			}
+			return true
+		})
+	}
+}
