@@ -1,0 +1,44 @@
+# The targets a user needs: demo, test, check, bench. `make help` says what each does.
+SHELL := /bin/bash
+BUILD := $(CURDIR)/build
+BIN   := $(BUILD)/bin
+GO    ?= go
+export CGO_ENABLED ?= 0
+export GOFLAGS ?= -trimpath
+
+.PHONY: help build deps demo test race check bench clean docs
+
+help: ## say what each target does
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/' | expand -t 20
+
+build: ## build the programs into build/bin
+	@mkdir -p $(BIN)
+	$(GO) build -ldflags='-s -w' -o $(BIN)/ ./cmd/...
+	@ln -sf grigri $(BIN)/juju
+
+deps: ## install the Debian packages that running and testing need, where they are missing
+	@internal/demo/deps
+
+demo: deps build ## show an environment come up, scale and go away
+	internal/demo/demo $(BIN)
+
+test: deps build ## run every test
+	$(GO) test -timeout 30m ./...
+
+race: deps build ## run every test with the race detector
+	CGO_ENABLED=1 $(GO) test -race -timeout 40m ./...
+
+check: ## formatting, vet, and that generated files are up to date
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt -w on these'; exit 1; }
+	$(GO) vet ./...
+	$(GO) mod tidy -diff
+	$(GO) test -count=1 ./internal/arch/ ./docs/...
+
+bench: deps build ## print speed and memory as ratios
+	$(GO) run ./internal/bench
+
+docs: build ## write the generated reference pages
+	$(GO) generate ./docs/...
+
+clean: ## remove what was built
+	rm -rf $(BUILD)
