@@ -69,9 +69,11 @@ type Session struct {
 // A Watch gathers the paths that may have changed. It carries no data, merges repetitions, and
 // reports everything it watches after a lost connection. It is safe for several goroutines.
 type Watch interface {
-	// Data watches the data of the node at path, also its creation and its end. It is dirty at once.
+	// Data watches the data of the node at path, also its creation and its end. It is dirty at once, without
+	// a change: as soon as the server watches. Watching what is watched already does nothing.
 	Data(path string)
-	// Children watches the names of the children of the node at path, also its creation and its end. It is dirty at once.
+	// Children watches the names of the children of the node at path, also its creation and its end. It is dirty as
+	// with Data. What a client may not read it may not hear of.
 	Children(path string)
 	// Drop stops watching path.
 	Drop(path string)

@@ -96,11 +96,19 @@ func (t *Txn) Tell(m ModelID, kind, name string) {
 	t.Ops = append(t.Ops, Op{Kind: OpCreate, Path: m.TicketPrefix(Ticket{kind, name}), Sequence: true})
 }
 
-// Size is the size of the Txn on the wire, never less than it is.
+// Size is the size of the Txn on the wire, never less than it is: each created node brings its access along.
 func (t Txn) Size() int {
-	n := 64
+	const head, id = 64, 64 // of an op, and of a party in the access to a node beside its name
+	n := head
 	for _, op := range t.Ops {
-		n += 160 + len(op.Path) + len(op.Data)
+		n += head + len(op.Path) + len(op.Data)
+		if op.Kind != OpCreate {
+			continue
+		}
+		n += id
+		for _, p := range ACLFor(op.Path).Principals() {
+			n += id + len(p)
+		}
 	}
 	return n
 }

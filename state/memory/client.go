@@ -54,7 +54,7 @@ func (c *Client) Children(ctx context.Context, path string) ([]string, error) {
 
 // read finds the node at path for reading. The tree is locked when there is no error.
 func (c *Client) read(ctx context.Context, path string) (*node, error) {
-	if err := checkPath(path, false); err != nil {
+	if err := state.ValidPath(path); err != nil {
 		return nil, err
 	}
 	if err := c.enter(ctx); err != nil {

@@ -14,8 +14,8 @@ func (c *Client) Commit(ctx context.Context, t state.Txn) ([]string, error) {
 	if len(t.Ops) == 0 {
 		return nil, nil
 	}
-	if err := check(t); err != nil {
-		return nil, err
+	if err := t.Valid(); err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
 	}
 	if err := c.enter(ctx); err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
@@ -52,14 +52,6 @@ func (c *Client) reply(err error) error {
 }
 
 var verbs = [...]string{state.OpCheck: "check", state.OpCreate: "create", state.OpSet: "set", state.OpDelete: "delete"}
-
-// check refuses what needs no look at the tree.
-func check(t state.Txn) error {
-	if err := t.Valid(); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	return nil
-}
 
 // A batch is a Txn under way: what it has done is in the tree already, and can be undone.
 type batch struct {
