@@ -1,0 +1,75 @@
+package userapi
+
+import (
+	"time"
+
+	"github.com/grigri/grigri/provider"
+	"github.com/grigri/grigri/state"
+)
+
+// A Controller is what a user may know of a controller.
+type Controller struct {
+	UUID      string    `json:"uuid"`
+	Name      string    `json:"name"`
+	Cloud     string    `json:"cloud"`
+	Region    string    `json:"region,omitempty"`
+	Version   string    `json:"version"`
+	CA        string    `json:"ca"` // PEM
+	Addresses []string  `json:"addresses"`
+	User      string    `json:"user"` // who asked
+	Superuser bool      `json:"superuser"`
+	Models    int       `json:"models"`
+	Machines  int       `json:"machines"`
+	Leader    bool      `json:"leader"` // this controller leads
+	Created   time.Time `json:"created"`
+}
+
+// CreateModel asks for a model.
+type CreateModel struct {
+	Name   string            `json:"name"`
+	Owner  string            `json:"owner,omitempty"` // empty: who asks
+	Config map[string]string `json:"config,omitempty"`
+}
+
+// A Model is a model in a list, or alone.
+type Model struct {
+	UUID         state.ModelID `json:"uuid"`
+	Name         string        `json:"name"`
+	Owner        string        `json:"owner"`
+	Cloud        string        `json:"cloud"`
+	Region       string        `json:"region,omitempty"`
+	Life         string        `json:"life"`
+	Status       string        `json:"status"` // available or destroying
+	Message      string        `json:"message,omitempty"`
+	Since        time.Time     `json:"since"`
+	Access       string        `json:"access"`  // of who asked
+	Version      string        `json:"version"` // of the controller
+	Applications int           `json:"applications"`
+	Units        int           `json:"units"`
+	Cores        int           `json:"cores"`
+
+	// MachineCores is the cores of each machine; zero is not known.
+	MachineCores map[state.MachineID]int `json:"machineCores"`
+}
+
+// A ModelSetting is one setting of a model. Its JSON names are those of juju's model-config.
+type ModelSetting struct {
+	Value  any    `json:"Value"`
+	Source string `json:"Source"` // default or model
+}
+
+// AddMachines asks for N machines that are alike.
+type AddMachines struct {
+	N           int                  `json:"n"`
+	Base        string               `json:"base,omitempty"` // ubuntu@22.04
+	Constraints provider.Constraints `json:"constraints"`
+	Placement   string               `json:"placement,omitempty"` // zone=a
+}
+
+// A Shell is how to reach a unit or a machine.
+type Shell struct {
+	provider.Shell
+	Machine   state.MachineID `json:"machine"`
+	Unit      state.UnitName  `json:"unit,omitempty"`
+	Addresses []string        `json:"addresses"`
+}
