@@ -53,12 +53,15 @@ var may = map[string]string{
 	"agent/machine": "agent/enroll agent/unit charm hooks internal/agentapi internal/pki internal/version provider state state/coord",
 	"agent/enroll":  "internal/agentapi internal/pki state",
 
-	"controller/plan":   "charm provider relation state",
-	"controller/status": "charm hooks provider relation state",
-	"controller/leader": "controller/plan provider relation state state/coord",
-	"controller/api":    "charm controller/status hooks internal/agentapi internal/pki internal/version provider relation state",
-	"controller/client": "charm controller/api controller/status internal/agentapi provider relation state",
-	"controller":        "charm controller/api controller/leader internal/agentapi internal/initscript internal/pki internal/version provider state state/coord",
+	"controller/plan":    "charm provider relation state",
+	"controller/status":  "charm hooks provider relation state",
+	"controller/leader":  "controller/plan provider relation state state/coord",
+	"controller/archive": "",
+	"controller/logs":    "internal/agentapi internal/userapi state",
+	"controller/view":    "controller/status provider relation state",
+	"controller/api":     "charm controller/archive controller/logs controller/status controller/view hooks internal/agentapi internal/pki internal/userapi internal/version provider relation state",
+	"controller/client":  "charm controller/status internal/agentapi internal/userapi provider state",
+	"controller":         "charm controller/api controller/archive controller/leader controller/logs internal/agentapi internal/initscript internal/pki internal/version provider state state/coord",
 
 	"internal/agentapi":   "state",
 	"internal/arch":       "",
@@ -66,10 +69,11 @@ var may = map[string]string{
 	"internal/pki":        "",
 	"internal/sim":        "agent/resolve charm hooks relation state state/memory",
 	"internal/supervise":  "",
+	"internal/userapi":    "charm provider relation state",
 	"internal/version":    "",
 	"internal/bench":      "*",
 
-	"cmd/grigri":       "charm charm/unpack controller/client controller/status internal/version provider relation state",
+	"cmd/grigri":       "charm charm/unpack controller/client controller/status internal/agentapi internal/userapi internal/version provider relation state",
 	"cmd/grigrid":      "controller internal/pki internal/supervise internal/version provider provider/all state state/zk state/zkserver",
 	"cmd/grigri-agent": "agent/enroll agent/machine internal/version provider/local state/zk",
 	"cmd/hooktool":     "hooks/tool",
@@ -77,7 +81,7 @@ var may = map[string]string{
 
 // pure is the packages that touch nothing: no files, network, processes, goroutines or clock.
 var pure = []string{"charm", "provider", "relation", "state", "hooks", "hooks/wire", "agent/resolve", "controller/plan", "controller/status",
-	"internal/agentapi", "internal/initscript", "internal/version"}
+	"internal/agentapi", "internal/initscript", "internal/userapi", "internal/version"}
 
 var impure = []string{"os", "os/exec", "net", "net/http", "syscall", "log", "log/slog", "sync", "math/rand", "math/rand/v2", "crypto/rand"}
 
