@@ -1,0 +1,174 @@
+package resolve
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/grigri/grigri/hooks"
+	"github.com/grigri/grigri/state"
+)
+
+// Next returns what the unit does next. The order of the cases is the contract with charms.
+func Next(l Local, r Remote, now time.Time) Op {
+	dying := r.Life != state.Alive
+	switch {
+	case l.Phase == state.Gone, r.Life == state.Dead, dying && r.Force:
+		return Leave{}
+	case dying && (l.Phase == state.New || l.Phase == state.Unpacked):
+		return Leave{} // never installed, so there is nothing for the charm to undo
+	case l.Failed != nil:
+		return nextFailed(l, r, now)
+	case l.Phase == state.New, l.Phase == state.Unpacked && l.CharmRev != r.CharmRev:
+		return Unpack{r.Charm, r.CharmRev}
+	case l.Phase == state.Unpacked:
+		return run(hooks.Install)
+
+	// Nothing comes between the hooks of a chain.
+	case l.Upgraded:
+		return run(hooks.UpgradeCharm)
+	case l.Queued != "":
+		return run(hooks.Kind(l.Queued))
+
+	case l.Phase == state.Started && r.Boot != "" && l.Boot != r.Boot: // the machine has been started again
+		return run(hooks.Start)
+	}
+	if !dying {
+		if op := nextEntry(l, r); op != nil {
+			return op
+		}
+		if op := nextLeadership(l, r); op != nil {
+			return op
+		}
+	}
+	if len(r.Tasks) > 0 {
+		return RunTask{r.Tasks[0]}
+	}
+	if dying {
+		return nextLeaving(l, r, now)
+	}
+	return nextAlive(l, r, now)
+}
+
+func nextAlive(l Local, r Remote, now time.Time) Op {
+	switch {
+	case l.CharmRev != r.CharmRev:
+		return Unpack{r.Charm, r.CharmRev}
+	case l.Config != r.Config:
+		return run(hooks.ConfigChanged)
+	}
+	if op := nextRelation(l, r); op != nil {
+		return op
+	}
+	if !r.UpdateStatus.IsZero() && !now.Before(r.UpdateStatus) {
+		return run(hooks.UpdateStatus)
+	}
+	return Wait{r.UpdateStatus, Idle}
+}
+
+// nextLeadership: the first term of a leader is told, and each write of another one. A unit that leads no more hears at
+// once what its successors have set.
+func nextLeadership(l Local, r Remote) Op {
+	switch {
+	case r.Term == "":
+		if l.Phase == state.Installed && l.Config == "" {
+			return Wait{Reason: "waiting for the election of a leader"} // its hooks come before the first config-changed
+		}
+	case r.Leader && l.Term != r.Term:
+		return run(hooks.LeaderElected)
+	case !r.Leader && l.LeaderSeen != r.LeaderSettings:
+		return run(hooks.LeaderSettingsChanged)
+	}
+	return nil
+}
+
+// nextFailed: while a hook is failed, nothing runs but tasks, the hook again, and what may rescue it.
+func nextFailed(l Local, r Remote, now time.Time) Op {
+	h := failedHook(l)
+	answered := r.Answer.Rev > l.Answer
+	due := l.Failed.At.Add(backoff(l.Failed.Attempts))
+	late := r.Life != state.Alive && !r.Deadline.IsZero()
+	switch {
+	case moot(h, l, r):
+		return Skip{h, "what it was to tell is no more"}
+	case answered && r.Answer.Skip:
+		return Skip{h, "resolved without running it again"}
+	case late && !now.Before(r.Deadline):
+		return Skip{h, deadlinePassed}
+	case l.CharmRev != r.CharmRev:
+		return Unpack{r.Charm, r.CharmRev}
+	case answered, !r.NoRetry && !now.Before(due):
+		return Run{h}
+	case len(r.Tasks) > 0:
+		return RunTask{r.Tasks[0]}
+	}
+	w := Wait{Reason: fmt.Sprintf("hook failed: %q", l.Failed.Name)}
+	if !r.NoRetry {
+		w.Until = due
+		w.Reason += ", runs again at " + clock(due)
+	}
+	if late {
+		if w.Until.IsZero() || r.Deadline.Before(w.Until) {
+			w.Until = r.Deadline
+		}
+		w.Reason += ", is left behind at " + clock(r.Deadline)
+	}
+	return w
+}
+
+const deadlinePassed = "the deadline of the unit's removal has passed"
+
+// moot says whether the failed hook can no longer be run in its own context.
+func moot(h hooks.Hook, l Local, r Remote) bool {
+	if h.Endpoint != "" {
+		_, wanted := r.Relations[h.Relation]
+		return !wanted
+	}
+	return h.Kind == hooks.LeaderElected && !r.Leader
+}
+
+// backoff is how long a hook that has failed n times waits: 5 s, doubling, at most 5 min.
+func backoff(n int) time.Duration { return min(5*time.Second<<max(0, min(n-1, 6)), 5*time.Minute) }
+
+// nextLeaving: every relation is broken and the peers depart, stop, remove, and the principal goes after its subordinates.
+func nextLeaving(l Local, r Remote, now time.Time) Op {
+	if op := nextRelation(l, r); op != nil {
+		return op
+	}
+	switch l.Phase {
+	case state.Started:
+		return run(hooks.Stop)
+	case state.Installed, state.Stopped:
+		return run(hooks.Remove)
+	}
+	for _, id := range order(l, r) { // what remains is peers
+		if mine, ok := l.Relations[id]; ok {
+			return Exit{id, mine.Endpoint}
+		}
+	}
+	if len(r.Subordinates) == 0 || !r.Deadline.IsZero() && !now.Before(r.Deadline) {
+		return Leave{}
+	}
+	names := make([]string, len(r.Subordinates))
+	for i, u := range slices.Sorted(slices.Values(r.Subordinates)) {
+		names[i] = string(u)
+	}
+	w := Wait{r.Deadline, "waiting for subordinate " + strings.Join(names, ", ") + " to go"}
+	if !r.Deadline.IsZero() {
+		w.Reason += ", until " + clock(r.Deadline)
+	}
+	return w
+}
+
+func run(k hooks.Kind) Op { return Run{hooks.Hook{Kind: k}} }
+
+// failedHook is the hook of l.Failed.
+func failedHook(l Local) hooks.Hook {
+	var h hooks.Hook
+	if err := json.Unmarshal(l.Failed.Hook, &h); err != nil {
+		return hooks.Hook{Kind: hooks.Kind(l.Failed.Name)} // no code of ours has written this
+	}
+	return h
+}
