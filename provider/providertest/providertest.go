@@ -1,0 +1,303 @@
+// Package providertest holds every Provider to one contract.
+package providertest
+
+import (
+	"context"
+	"errors"
+	"os/exec"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/grigri/grigri/provider"
+)
+
+// Config is what the contract needs of a kind of provider.
+type Config struct {
+	// Open opens the provider. Every call in one test must lead to the same instances, as after a restart of the controller.
+	Open func(t *testing.T) provider.Provider
+	// Init is what a machine is started with: enough to run, and no more.
+	Init func(machine string) provider.Init
+	// Patience is how long a machine may take to run, and to be gone; zero means 10 s.
+	Patience time.Duration
+}
+
+// The names that the contract uses. The second controller and the second model hold the same machine ids.
+const (
+	controllerA = "c0000000-0000-4000-8000-00000000000a"
+	controllerB = "c0000000-0000-4000-8000-00000000000b"
+	modelA      = "d0000000-0000-4000-8000-00000000000a"
+	modelB      = "d0000000-0000-4000-8000-00000000000b"
+)
+
+// Run runs the contract. What it starts it stops.
+func Run(t *testing.T, c Config) {
+	if c.Patience == 0 {
+		c.Patience = 10 * time.Second
+	}
+	for _, test := range []struct {
+		name string
+		run  func(*world)
+	}{
+		{"a machine starts, runs and is listed", started},
+		{"the same machine never starts twice", startedTwice},
+		{"the same machine never starts twice at once", startedAtOnce},
+		{"machines are apart", apart},
+		{"models are apart", models},
+		{"controllers are apart", controllers},
+		{"stopping ends it, and again is no error", stopped},
+		{"what is not there is no error to stop", stoppedUnknown},
+		{"a new provider finds what the old one started", adopted},
+		{"a machine that was stopped may be started again", again},
+		{"what cannot be had is refused", refused},
+		{"a shell runs commands", shell},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := &world{T: t, c: c, p: c.Open(t)}
+			t.Cleanup(w.clean)
+			test.run(w)
+		})
+	}
+}
+
+// A world is one test with the provider it is about.
+type world struct {
+	*testing.T
+	c Config
+	p provider.Provider
+}
+
+func (w *world) request(controller, model, machine string) provider.StartRequest {
+	return provider.StartRequest{Controller: controller, Model: model, Machine: machine, Init: w.c.Init(machine)}
+}
+
+func (w *world) start(controller, model, machine string) provider.Instance {
+	w.Helper()
+	in, err := w.p.Start(w.Context(), w.request(controller, model, machine))
+	if err != nil {
+		w.Fatalf("start machine %s: %v", machine, err)
+	}
+	if in.ID == "" || in.Model != model || in.Machine != machine {
+		w.Fatalf("started %+v for machine %s of model %s", in, machine, model)
+	}
+	return in
+}
+
+func (w *world) list(controller string) []provider.Instance {
+	w.Helper()
+	all, err := w.p.List(w.Context(), controller)
+	if err != nil {
+		w.Fatalf("list: %v", err)
+	}
+	return slices.DeleteFunc(all, func(in provider.Instance) bool { return in.State == provider.Gone })
+}
+
+func (w *world) ids(controller string) []provider.InstanceID {
+	w.Helper()
+	var out []provider.InstanceID
+	for _, in := range w.list(controller) {
+		out = append(out, in.ID)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// running waits until the instance runs and has an address.
+func (w *world) running(controller string, id provider.InstanceID) provider.Instance {
+	w.Helper()
+	var last provider.Instance
+	w.await("instance "+string(id)+" running", func() bool {
+		for _, in := range w.list(controller) {
+			if in.ID == id {
+				last = in
+				return in.State == provider.Running && len(in.Addresses) > 0
+			}
+		}
+		return false
+	})
+	return last
+}
+
+func (w *world) await(what string, cond func() bool) {
+	w.Helper()
+	for end := time.Now().Add(w.c.Patience); !cond(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			w.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+func (w *world) stop(ids ...provider.InstanceID) {
+	w.Helper()
+	if err := w.p.Stop(w.Context(), ids...); err != nil {
+		w.Fatalf("stop %v: %v", ids, err)
+	}
+}
+
+func (w *world) clean() {
+	ctx := context.Background()
+	for _, c := range []string{controllerA, controllerB} {
+		all, err := w.p.List(ctx, c)
+		if err != nil {
+			w.Errorf("list what is left: %v", err)
+		}
+		for _, in := range all {
+			if err := w.p.Stop(ctx, in.ID); err != nil {
+				w.Errorf("stop what is left: %v", err)
+			}
+		}
+	}
+}
+
+func started(w *world) {
+	in := w.start(controllerA, modelA, "0")
+	got := w.running(controllerA, in.ID)
+	if got.Model != modelA || got.Machine != "0" {
+		w.Errorf("listed as %+v", got)
+	}
+}
+
+func startedTwice(w *world) {
+	in := w.start(controllerA, modelA, "0")
+	w.running(controllerA, in.ID)
+	if again := w.start(controllerA, modelA, "0"); again.ID != in.ID {
+		w.Errorf("started %s, then %s for the same machine", in.ID, again.ID)
+	}
+	if ids := w.ids(controllerA); len(ids) != 1 {
+		w.Errorf("there are %v", ids)
+	}
+}
+
+func startedAtOnce(w *world) {
+	const n = 8
+	var wg sync.WaitGroup
+	ids, errs := make([]provider.InstanceID, n), make([]error, n)
+	providers := []provider.Provider{w.p, w.c.Open(w.T)} // two controllers at once, for the moment of a change of leader
+	for i := range n {
+		wg.Go(func() {
+			in, err := providers[i%2].Start(w.Context(), w.request(controllerA, modelA, "0"))
+			ids[i], errs[i] = in.ID, err
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		w.Fatal(err)
+	}
+	slices.Sort(ids)
+	if got := slices.Compact(ids); len(got) != 1 || !slices.Equal(w.ids(controllerA), got) {
+		w.Errorf("started %v, there are %v", got, w.ids(controllerA))
+	}
+}
+
+func apart(w *world) {
+	a, b := w.start(controllerA, modelA, "0"), w.start(controllerA, modelA, "1")
+	a, b = w.running(controllerA, a.ID), w.running(controllerA, b.ID)
+	if a.ID == b.ID || a.Addresses[0] == b.Addresses[0] {
+		w.Errorf("%+v and %+v are not apart", a, b)
+	}
+	w.stop(a.ID)
+	w.running(controllerA, b.ID)
+	if ids := w.ids(controllerA); !slices.Equal(ids, []provider.InstanceID{b.ID}) {
+		w.Errorf("with the other one stopped there are %v", ids)
+	}
+}
+
+func models(w *world) {
+	a, b := w.start(controllerA, modelA, "0"), w.start(controllerA, modelB, "0")
+	if a.ID == b.ID {
+		w.Fatalf("%s serves two models", a.ID)
+	}
+	if ids := w.ids(controllerA); len(ids) != 2 {
+		w.Errorf("there are %v", ids)
+	}
+}
+
+func controllers(w *world) {
+	a, b := w.start(controllerA, modelA, "0"), w.start(controllerB, modelA, "0")
+	if ids := w.ids(controllerA); !slices.Equal(ids, []provider.InstanceID{a.ID}) {
+		w.Errorf("one controller has %v", ids)
+	}
+	if ids := w.ids(controllerB); !slices.Equal(ids, []provider.InstanceID{b.ID}) {
+		w.Errorf("the other controller has %v", ids)
+	}
+	if ids := w.ids("c0000000-0000-4000-8000-00000000000f"); len(ids) != 0 {
+		w.Errorf("a third controller has %v", ids)
+	}
+}
+
+func stopped(w *world) {
+	a, b := w.start(controllerA, modelA, "0"), w.start(controllerA, modelA, "1")
+	w.stop(a.ID, b.ID)
+	w.await("both gone", func() bool { return len(w.ids(controllerA)) == 0 })
+	w.stop(a.ID, b.ID)
+}
+
+func stoppedUnknown(w *world) {
+	w.stop()
+	w.stop("i-never-was")
+	in := w.start(controllerA, modelA, "0")
+	w.stop("i-never-was", in.ID)
+	w.await("the known one gone", func() bool { return len(w.ids(controllerA)) == 0 })
+}
+
+func adopted(w *world) {
+	in := w.start(controllerA, modelA, "0")
+	before := w.running(controllerA, in.ID)
+	w.p = w.c.Open(w.T)
+	after := w.running(controllerA, in.ID)
+	if !slices.Equal(before.Addresses, after.Addresses) {
+		w.Errorf("the addresses were %v and are %v", before.Addresses, after.Addresses)
+	}
+	if again := w.start(controllerA, modelA, "0"); again.ID != in.ID {
+		w.Errorf("started %s, adopted as %s", in.ID, again.ID)
+	}
+	w.p = w.c.Open(w.T)
+	w.stop(in.ID)
+	w.await("the adopted one gone", func() bool { return len(w.ids(controllerA)) == 0 })
+}
+
+func again(w *world) {
+	in := w.start(controllerA, modelA, "0")
+	w.stop(in.ID)
+	w.await("it gone", func() bool { return len(w.ids(controllerA)) == 0 })
+	in = w.start(controllerA, modelA, "0")
+	w.running(controllerA, in.ID)
+}
+
+func refused(w *world) {
+	req := w.request(controllerA, modelA, "0")
+	arch := "pdp11"
+	req.Constraints.Arch = &arch
+	if in, err := w.p.Start(w.Context(), req); !errors.Is(err, provider.ErrRefused) {
+		w.Errorf("asked for a pdp11, got %+v and %v; want an error that wraps ErrRefused", in, err)
+	}
+	if ids := w.ids(controllerA); len(ids) != 0 {
+		w.Errorf("refused, but there are %v", ids)
+	}
+}
+
+func shell(w *world) {
+	s, ok := w.p.(provider.Sheller)
+	if !ok {
+		w.Skip("this provider has no shell")
+	}
+	if _, err := s.Shell(w.Context(), "i-never-was"); !errors.Is(err, provider.ErrNotFound) {
+		w.Errorf("a shell on an unknown instance: %v; want an error that wraps ErrNotFound", err)
+	}
+	in := w.start(controllerA, modelA, "0")
+	w.running(controllerA, in.ID)
+	sh, err := s.Shell(w.Context(), in.ID)
+	if err != nil {
+		w.Fatal(err)
+	}
+	if sh.SSH {
+		return // the way in is the machine's own sshd
+	}
+	cmd := exec.CommandContext(w.Context(), sh.Command[0], slices.Concat(sh.Command[1:], []string{"-c", "echo $((6*7))"})...)
+	cmd.Dir, cmd.Env = sh.Dir, sh.Env
+	out, err := cmd.CombinedOutput()
+	if err != nil || string(out) != "42\n" {
+		w.Errorf("%v printed %q: %v", cmd.Args, out, err)
+	}
+}
