@@ -44,7 +44,7 @@ var may = map[string]string{
 	"hooks/run":       "hooks internal/version state",
 	"hooks/hookstest": "hooks relation state",
 
-	"provider/local":        "provider internal/supervise",
+	"provider/local":        "internal/reaper provider",
 	"provider/providertest": "provider",
 	"provider/all":          "provider provider/local",
 
@@ -67,6 +67,7 @@ var may = map[string]string{
 	"internal/arch":       "",
 	"internal/initscript": "provider",
 	"internal/pki":        "",
+	"internal/reaper":     "",
 	"internal/sim":        "agent/resolve charm hooks relation state state/memory",
 	"internal/supervise":  "",
 	"internal/userapi":    "charm provider relation state",
@@ -75,7 +76,7 @@ var may = map[string]string{
 
 	"cmd/grigri":       "charm charm/unpack controller/client controller/status internal/agentapi internal/userapi internal/version provider relation state",
 	"cmd/grigrid":      "controller internal/pki internal/supervise internal/version provider provider/all state state/zk state/zkserver",
-	"cmd/grigri-agent": "agent/enroll agent/machine internal/version provider/local state/zk",
+	"cmd/grigri-agent": "agent/enroll agent/machine internal/reaper internal/version state/zk",
 	"cmd/hooktool":     "hooks/tool",
 }
 
