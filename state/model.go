@@ -111,6 +111,7 @@ type Membership struct {
 	Remote   relation.Endpoint `json:"remote"`             // the other side; our own again for a peer relation
 	Implicit bool              `json:"implicit,omitempty"` // our side is the implicit juju-info: no hooks
 	Secret   string            `json:"secret"`             // of RelationPrincipal
+	Life     Life              `json:"life,omitempty"`     // the relation's, so that its end wakes the units too
 }
 
 // Exposed is what is open to the world. The zero value is nothing; the key "" means all endpoints.
@@ -276,4 +277,5 @@ type Change struct {
 	When    time.Time `json:"when"`
 	What    string    `json:"what"`
 	Details string    `json:"details,omitempty"`
+	ID      string    `json:"id,omitempty"` // names the change, so that one whose reply was lost can be found
 }

@@ -65,3 +65,9 @@ func (m MachineID) Tag() string { return "machine-" + string(m) }
 
 // String is the number of the relation as a node's name.
 func (r RelationID) String() string { return strconv.Itoa(int(r)) }
+
+// RelationIDOf is the relation whose node is at path.
+func RelationIDOf(path string) RelationID {
+	n, _ := strconv.Atoi(path[strings.LastIndexByte(path, '/')+1:])
+	return RelationID(n)
+}
