@@ -65,7 +65,7 @@ var may = map[string]string{
 
 	"internal/agentapi":   "state",
 	"internal/arch":       "",
-	"internal/initscript": "provider",
+	"internal/initscript": "internal/agentapi provider",
 	"internal/pki":        "",
 	"internal/reaper":     "",
 	"internal/sim":        "agent/resolve charm hooks relation state state/memory",
