@@ -8,17 +8,17 @@ import (
 )
 
 var (
-	name       = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]*[a-z][a-z0-9]*)*$`)
+	charmName  = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]*[a-z][a-z0-9]*)*$`)
 	actionName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
 )
 
 // ValidName says whether text may name a charm: lower-case letters, digits and hyphens; it begins with
 // a letter, and no part between hyphens is digits alone.
-func ValidName(text string) bool { return name.MatchString(text) }
+func ValidName(text string) bool { return charmName.MatchString(text) }
 
 // ValidApplicationName says whether text may name an application: the same rule as for charms,
 // so that "web-1" is never mistaken for a unit.
-func ValidApplicationName(text string) bool { return name.MatchString(text) }
+func ValidApplicationName(text string) bool { return charmName.MatchString(text) }
 
 // ValidActionName says whether text may name an action that a charm declares.
 func ValidActionName(text string) bool {
