@@ -25,7 +25,7 @@ func Done(l Local, r Remote, op Op) Local {
 	case Run:
 		l = ran(l, r, op.Hook)
 	case Skip:
-		if op.Why == deadlinePassed {
+		if op.Why == Late {
 			l.LeftBehind = append(slices.Clone(l.LeftBehind), l.Failed.Name+": "+l.Failed.Exit)
 		}
 		l = ran(l, r, op.Hook)

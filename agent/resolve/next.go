@@ -92,11 +92,11 @@ func nextFailed(l Local, r Remote, now time.Time) Op {
 	late := r.Life != state.Alive && !r.Deadline.IsZero()
 	switch {
 	case moot(h, l, r):
-		return Skip{h, "what it was to tell is no more"}
+		return Skip{h, Moot}
 	case answered && r.Answer.Skip:
-		return Skip{h, "resolved without running it again"}
+		return Skip{h, Resolved}
 	case late && !now.Before(r.Deadline):
-		return Skip{h, deadlinePassed}
+		return Skip{h, Late}
 	case l.CharmRev != r.CharmRev:
 		return Unpack{r.Charm, r.CharmRev}
 	case answered, !r.NoRetry && !now.Before(due):
@@ -117,8 +117,6 @@ func nextFailed(l Local, r Remote, now time.Time) Op {
 	}
 	return w
 }
-
-const deadlinePassed = "the deadline of the unit's removal has passed"
 
 // moot says whether the failed hook can no longer be run in its own context.
 func moot(h hooks.Hook, l Local, r Remote) bool {

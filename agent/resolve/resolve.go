@@ -93,10 +93,10 @@ type (
 		Relation state.RelationID
 		Endpoint string
 	}
-	// Skip leaves a failed hook behind without running it, as if it had succeeded. Why is for the log.
+	// Skip leaves a failed hook behind without running it, as if it had succeeded.
 	Skip struct {
 		Hook hooks.Hook
-		Why  string
+		Why  Why
 	}
 	// RunTask runs an action or a command. Its result is committed with the ledger.
 	RunTask struct{ Task state.TaskID }
@@ -119,11 +119,21 @@ func (RunTask) isOp() {}
 func (Wait) isOp()    {}
 func (Leave) isOp()   {}
 
+// Why is why a failed hook is left behind.
+type Why string
+
+// The reasons of a Skip.
+const (
+	Resolved Why = "resolved without running it again"
+	Moot     Why = "what it was to tell is no more"
+	Late     Why = "the deadline of the unit's removal has passed"
+)
+
 // Idle is the Reason of a unit that has nothing to do.
 const Idle = "nothing to do"
 
 // Exits says which relation's scope the unit leaves in the commit of op, if any: by Exit, and by relation-broken
-// whether it was run or skipped.
+// whether it was run or skipped. The relation may be no more: then nothing of it is left to take out.
 func Exits(op Op) (state.RelationID, bool) {
 	var h hooks.Hook
 	switch op := op.(type) {

@@ -12,7 +12,7 @@ func (o Unpack) String() string  { return "unpack " + o.Charm.String() }
 func (o Run) String() string     { return Describe(o.Hook) }
 func (o Enter) String() string   { return fmt.Sprintf("enter %s:%d", o.Endpoint, o.Relation) }
 func (o Exit) String() string    { return fmt.Sprintf("exit %s:%d", o.Endpoint, o.Relation) }
-func (o Skip) String() string    { return "skip " + Describe(o.Hook) + ": " + o.Why }
+func (o Skip) String() string    { return "skip " + Describe(o.Hook) + ": " + string(o.Why) }
 func (o RunTask) String() string { return fmt.Sprintf("task %d", o.Task) }
 func (o Leave) String() string   { return "leave" }
 
