@@ -135,10 +135,8 @@ func checkScale(d Deployment, subordinate bool) error {
 		return invalid("number of units must not be negative, got %d", d.Units)
 	case !subordinate && len(d.Placements) > d.Units:
 		return invalid("%d placements given for %d units", len(d.Placements), d.Units)
-	case d.Constraints.Container != nil && *d.Constraints.Container != "" && *d.Constraints.Container != "none":
-		return refused("constraint container=%s: containers on machines are not supported in this model", *d.Constraints.Container)
 	}
-	return nil
+	return checkContainer(d.Constraints)
 }
 
 // checkConfig is have with the changes laid over it, each of its option's type; a nil unsets.

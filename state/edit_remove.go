@@ -45,7 +45,7 @@ func EndApplication(ctx context.Context, r Reader, m ModelID, name ApplicationNa
 		if err != nil {
 			return Txn{}, out, fmt.Errorf("remove application %q: %w", name, err)
 		}
-		if !rec.Exists() || t.full() {
+		if !rec.Exists() || t.full() || len(apps) > UnitsPerEdit/2 {
 			continue
 		}
 		out.Relations = append(out.Relations, have.Relation)

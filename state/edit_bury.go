@@ -1,0 +1,191 @@
+package state
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// RemoveRelationTree removes a relation with all that has been said in it, and takes it out of its applications.
+// Why is put into the history if it is not empty.
+func RemoveRelationTree(ctx context.Context, r Reader, m ModelID, by By, id RelationID, why string) (Txn, bool, error) {
+	t, done, err := removeRelationTree(ctx, r, m, by, id, why)
+	if err != nil {
+		return Txn{}, false, fmt.Errorf("remove relation %d: %w", id, err)
+	}
+	return t, done, nil
+}
+
+func removeRelationTree(ctx context.Context, r Reader, m ModelID, by By, id RelationID, why string) (t Txn, done bool, err error) {
+	rec, err := ReadIf[Relation](ctx, r, m.RelationPath(id))
+	if err != nil || !rec.Exists() {
+		return t, true, err
+	}
+	if all, err := prune(ctx, r, &t, rec.Path); err != nil || !all {
+		return t, false, err
+	}
+	t.Delete(rec.Path, rec.Version)
+	for _, ep := range rec.Value.Endpoints {
+		name := ApplicationName(ep.Application)
+		app, err := ReadIf[Application](ctx, r, m.ApplicationPath(name))
+		if err != nil {
+			return t, false, err
+		}
+		if !app.Exists() {
+			continue
+		}
+		app.Value.Relations = slices.DeleteFunc(slices.Clone(app.Value.Relations), func(have Membership) bool { return have.Relation == id })
+		t.Set(app.Path, app.Value, app.Version)
+		if app.Value.Life != Alive {
+			t.Tell(m, TicketApplication, string(name))
+		}
+	}
+	if why != "" {
+		by.record(&t, m, "relation removed", fmt.Sprintf("%d: %s", id, why))
+	}
+	return t, true, nil
+}
+
+// BuryApplication removes an application that is going and has no units and no relations but with itself.
+// What it counts is never counted again.
+func BuryApplication(ctx context.Context, r Reader, m ModelID, by By, name ApplicationName) (Txn, bool, error) {
+	t, done, err := buryApplication(ctx, r, m, by, name)
+	if err != nil {
+		return Txn{}, false, fmt.Errorf("bury application %s: %w", name, err)
+	}
+	return t, done, nil
+}
+
+func buryApplication(ctx context.Context, r Reader, m ModelID, by By, name ApplicationName) (t Txn, done bool, err error) {
+	app, err := ReadIf[Application](ctx, r, m.ApplicationPath(name))
+	if err != nil || !app.Exists() {
+		return t, true, err
+	}
+	if app.Value.Life == Alive {
+		return t, false, refused("it is not being removed")
+	}
+	for _, have := range app.Value.Relations {
+		if have.Remote.Application != string(name) {
+			return t, false, refused("it is in relation %d", have.Relation)
+		}
+		t, gone, err := removeRelationTree(ctx, r, m, by, have.Relation, "")
+		if err != nil || !gone || len(t.Ops) > 0 {
+			return t, false, err
+		}
+	}
+	if all, err := prune(ctx, r, &t, app.Path); err != nil || !all {
+		return t, false, err
+	}
+	t.Delete(app.Path, app.Version)
+	t.Tell(m, TicketModel, "")
+	return t, true, nil
+}
+
+// BuryMachine removes a machine that has no units and whose instance is gone.
+func BuryMachine(ctx context.Context, r Reader, m ModelID, id MachineID) (Txn, bool, error) {
+	var t Txn
+	rec, err := ReadIf[Machine](ctx, r, m.MachinePath(id))
+	if err != nil || !rec.Exists() {
+		return t, true, err
+	}
+	if len(rec.Value.Units) > 0 {
+		return t, false, fmt.Errorf("bury machine %s: %w", id, refused("it has units"))
+	}
+	if all, err := prune(ctx, r, &t, rec.Path); err != nil || !all {
+		return t, false, err
+	}
+	t.Delete(rec.Path, rec.Version)
+	t.Tell(m, TicketModel, "")
+	return t, true, nil
+}
+
+// BuryModel removes a model in which nothing lives any more, its name last.
+func BuryModel(ctx context.Context, r Reader, m ModelID) (Txn, bool, error) {
+	var t Txn
+	rec, err := ReadIf[Model](ctx, r, m.Path())
+	if err != nil || !rec.Exists() {
+		return t, true, err
+	}
+	if rec.Value.Life == Alive {
+		return t, false, fmt.Errorf("bury model %s: %w", rec.Value.Name, refused("it is not being destroyed"))
+	}
+	if all, err := prune(ctx, r, &t, m.Path()); err != nil || !all {
+		return t, false, err
+	}
+	t.Delete(m.Path(), rec.Version)
+	t.Delete(ModelNamePath(rec.Value.Owner, rec.Value.Name), Any)
+	return t, true, nil
+}
+
+// TrimHistory removes records of the history beyond the newest keep, and those before a time; done when no more need go.
+// It leaves what Happened looks through.
+func TrimHistory(ctx context.Context, r Reader, m ModelID, keep int, before time.Time) (Txn, bool, error) {
+	var t Txn
+	names, err := ChildrenIf(ctx, r, m.HistoryPath())
+	if err != nil {
+		return t, false, fmt.Errorf("trim the history: %w", err)
+	}
+	for i, name := range names[:max(0, len(names)-happenedDepth)] {
+		path := m.HistoryPath() + "/" + name
+		if i >= len(names)-keep {
+			rec, err := ReadIf[Change](ctx, r, path)
+			if err != nil {
+				return t, false, fmt.Errorf("trim the history: %w", err)
+			}
+			if !rec.Value.When.Before(before) {
+				break // the rest is younger
+			}
+		}
+		if len(t.Ops) >= burialOps {
+			return t, false, nil
+		}
+		t.Delete(path, Any)
+	}
+	return t, true, nil
+}
+
+// TrimOperations removes operations made before a time, with what their tasks were and said; done when no more need go.
+func TrimOperations(ctx context.Context, r Reader, m ModelID, before time.Time) (Txn, bool, error) {
+	var t Txn
+	names, err := ChildrenIf(ctx, r, m.OperationsPath())
+	if err != nil {
+		return t, false, fmt.Errorf("trim operations: %w", err)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		x, _ := strconv.Atoi(a)
+		y, _ := strconv.Atoi(b)
+		return x - y
+	})
+	for _, name := range names {
+		path := m.OperationsPath() + "/" + name
+		op, err := ReadIf[Operation](ctx, r, path)
+		if err != nil {
+			return t, false, fmt.Errorf("trim operations: %w", err)
+		}
+		if !op.Value.Created.Before(before) {
+			break // the rest is younger
+		}
+		for _, id := range slices.Sorted(maps.Keys(op.Value.Tasks)) {
+			task := m.TaskPath(op.Value.Tasks[id], id)
+			there, err := exists(ctx, r, task)
+			if err != nil {
+				return t, false, fmt.Errorf("trim operations: %w", err)
+			}
+			if !there {
+				continue
+			}
+			if all, err := prune(ctx, r, &t, task); err != nil || !all {
+				return t, false, err
+			}
+			t.Delete(task, Any)
+		}
+		t.Delete(path, Any)
+		if len(t.Ops) >= burialOps {
+			return t, false, nil
+		}
+	}
+	return t, true, nil
+}
