@@ -21,8 +21,8 @@ func (c *Client) Expire() {
 func (c *Client) ExpireUnnoticed() {
 	c.tree.mu.Lock()
 	defer c.tree.mu.Unlock()
+	c.expired = true // first: its watches stay silent
 	c.tree.endSession(c.session.ID)
-	c.expired = true
 }
 
 // Suspect closes Lost, as the client's own clock does after too long a silence, though the session lives on.
