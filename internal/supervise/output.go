@@ -14,7 +14,7 @@ type tail struct {
 	next io.Writer // optional
 
 	mu   sync.Mutex
-	last []byte // at most twice tailSize
+	last []byte // at most tailSize
 }
 
 // Write never fails: a process must not end because its output has nowhere to go.
@@ -24,9 +24,9 @@ func (t *tail) Write(p []byte) (int, error) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.last = append(t.last, p[max(0, len(p)-tailSize):]...)
-	if n := len(t.last) - tailSize; n > tailSize {
-		t.last = append(t.last[:0], t.last[n:]...)
+	t.last = append(t.last, p...)
+	if n := len(t.last) - tailSize; n > 0 {
+		t.last = append(t.last[:0:0], t.last[n:]...)
 	}
 	return len(p), nil
 }
@@ -36,9 +36,8 @@ func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := string(t.last)
-	if len(s) > tailSize {
-		s = s[len(s)-tailSize:]
-		_, s, _ = strings.Cut(s, "\n")
+	if len(s) == tailSize {
+		_, s, _ = strings.Cut(s, "\n") // most likely the end of a line
 	}
 	return strings.TrimSpace(s)
 }

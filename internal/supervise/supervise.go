@@ -54,7 +54,7 @@ const (
 
 // Run runs the process until ctx ends, and starts it again whenever it ends, after a growing, jittered delay.
 // It returns nil when ctx has ended, and the error of GiveUp when that gives one. When it returns, the process and its process group are gone.
-// The process dies with us, even when we are killed.
+// The process dies with us even when we are killed, though then what it has started itself is its own affair.
 func Run(ctx context.Context, c Config) error {
 	// The kernel kills the child when the thread that forked it ends, so this thread must outlive it.
 	runtime.LockOSThread()

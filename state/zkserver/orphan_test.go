@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/grigri/grigri/internal/pki"
 	"github.com/grigri/grigri/state/zkserver"
 	"github.com/grigri/grigri/state/zkserver/zktest"
@@ -26,15 +28,29 @@ func parent() int {
 	if err != nil {
 		return 1
 	}
-	id, err := a.Identity(pki.Request{Subject: pki.ZooKeeperName(), Use: pki.Server, Hosts: []string{pki.ZooKeeperHost}, Now: time.Now()})
+	id, err := a.Identity(pki.Request{Subject: pki.ZooKeeperName(), Use: pki.Both, Hosts: []string{pki.ZooKeeperHost}, Now: time.Now()})
 	if err != nil {
 		return 1
 	}
-	err = zkserver.Run(context.Background(), zkserver.Config{
+	conf, err := id.ClientTLS(pki.ZooKeeperHost)
+	if err != nil {
+		return 1
+	}
+	var pid int
+	c := zkserver.Config{
 		Dir: os.Getenv(parentVar), Listen: "127.0.0.1:0", Identity: id, Super: pki.ControllerName().String(),
-		Started: func(pid int) { fmt.Println(pid) },
-	})
-	fmt.Fprintln(os.Stderr, err)
+		Started: func(p int) { pid = p },
+	}
+	addr, err := zkserver.Prepare(c)
+	if err != nil {
+		return 1
+	}
+	g, ctx := errgroup.WithContext(context.Background())
+	g.Go(func() error { return zkserver.Run(ctx, c) })
+	if err := zkserver.Ready(ctx, addr, conf); err == nil {
+		fmt.Println(pid)
+	}
+	fmt.Fprintln(os.Stderr, g.Wait())
 	return 1
 }
 
