@@ -35,7 +35,7 @@ var may = map[string]string{
 	"state/zk":              "state",
 	"state/coord":           "state",
 	"state/storetest":       "state",
-	"state/zkserver":        "internal/supervise",
+	"state/zkserver":        "internal/pki internal/supervise",
 	"state/zkserver/zktest": "internal/pki state/zkserver",
 
 	"hooks/wire":      "",
@@ -66,7 +66,7 @@ var may = map[string]string{
 	"internal/agentapi":   "state",
 	"internal/arch":       "",
 	"internal/initscript": "internal/agentapi provider",
-	"internal/pki":        "",
+	"internal/pki":        "state",
 	"internal/reaper":     "",
 	"internal/sim":        "agent/resolve charm hooks relation state state/memory",
 	"internal/supervise":  "",
