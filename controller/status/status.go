@@ -52,7 +52,6 @@ type Model struct {
 	Cloud      string `json:"cloud"`
 	Region     string `json:"region,omitempty"`
 	Version    string `json:"version"`
-	Upgrade    string `json:"upgrade-available,omitempty"`
 	Status     Info   `json:"model-status"`
 }
 
@@ -101,10 +100,7 @@ type Application struct {
 	CharmOrigin   string                          `json:"charm-origin"`
 	CharmName     string                          `json:"charm-name"`
 	CharmRev      int                             `json:"charm-rev"`
-	CharmChannel  string                          `json:"charm-channel,omitempty"`
 	CharmVersion  string                          `json:"charm-version,omitempty"`
-	CanUpgradeTo  string                          `json:"can-upgrade-to,omitempty"`
-	Scale         int                             `json:"scale,omitempty"`
 	Exposed       bool                            `json:"exposed"`
 	Life          string                          `json:"life,omitempty"`
 	Status        Info                            `json:"application-status"`
@@ -112,7 +108,6 @@ type Application struct {
 	SubordinateTo []state.ApplicationName         `json:"subordinate-to,omitempty"`
 	Units         map[state.UnitName]Unit         `json:"units,omitempty"`
 	Version       string                          `json:"version,omitempty"` // of the workload
-	Bindings      map[string]string               `json:"endpoint-bindings,omitempty"`
 }
 
 // A RelatedApplication is who is at the other end of one endpoint.

@@ -1,0 +1,201 @@
+package status
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/grigri/grigri/charm"
+	"github.com/grigri/grigri/provider"
+	"github.com/grigri/grigri/state"
+)
+
+// notCommunicating is said of an agent that has been there and is gone.
+const notCommunicating = "agent is not communicating with the server"
+
+func (b builder) unit(name state.UnitName, u UnitRecord) Unit {
+	out := Unit{Leader: b.s.Applications[name.Application()].Leader == name, OpenPorts: ports(u.Ports)}
+	if u.Principal == "" {
+		out.Machine = u.Machine
+	}
+	if u.Address != nil {
+		out.PublicAddress = u.Address.Public
+	} else if u.Status != nil {
+		out.PublicAddress = b.machineAddress(b.machineOf(u))
+	}
+	out.Workload, out.Agent = b.unitStatus(name, u)
+	if u.Life != state.Alive {
+		out.Agent.Life = string(u.Life)
+		out.Workload.Message = also(out.Workload.Message, b.waitUnit(name, u))
+	}
+	if u.Agent != nil {
+		out.Agent.Version = u.Agent.Version
+	}
+	if s := u.Status; s != nil && s.Charm != (charm.ID{}) && s.Charm != b.s.Applications[name.Application()].Charm {
+		out.UpgradingFrom = s.Charm.URL()
+	}
+	for _, n := range b.subordinates[name] {
+		if out.Subordinates == nil {
+			out.Subordinates = map[state.UnitName]Unit{}
+		}
+		out.Subordinates[n] = b.unit(n, b.s.Units[n])
+	}
+	return out
+}
+
+// unitStatus is how the workload and the agent of a unit are: as the agent says, unless it has never come, is lost, or a hook has failed.
+func (b builder) unitStatus(name state.UnitName, u UnitRecord) (workload, agent Info) {
+	if u.Status == nil {
+		workload, agent = Info{Current: "waiting", Message: "waiting for machine"}, Info{Current: "allocating"}
+		workload.Since, agent.Since = since(u.Created), since(u.Created)
+		if m, ok := b.s.Machines[b.machineOf(u)]; ok && m.Agent != nil {
+			workload.Message = "installing agent"
+		}
+		return workload, agent
+	}
+	workload, agent = info(u.Status.Workload), info(u.Status.Agent)
+	if workload.Current == "" {
+		workload.Current = "unknown"
+	}
+	if agent.Current == "" {
+		agent.Current = "allocating"
+	}
+	if f := u.Status.Failure; f != nil {
+		workload = Info{Current: "error", Message: f.Message, Since: since(f.Since)}
+		if workload.Message == "" && u.Ledger != nil && u.Ledger.Failed != nil {
+			workload.Message = fmt.Sprintf("hook failed: %q", u.Ledger.Failed.Name)
+		}
+		if agent.Current == "error" {
+			agent.Current, agent.Message = "idle", ""
+		}
+	}
+	if b.lost(u) {
+		agent.Current, agent.Message = "lost", notCommunicating
+		if workload.Current != "error" && workload.Current != "terminated" {
+			workload.Current, workload.Message = "unknown", fmt.Sprintf("agent lost, see 'juju debug-log --include %s'", name)
+		}
+	}
+	return workload, agent
+}
+
+// lost says whether the unit's agent has been there, should still be, and is not.
+func (b builder) lost(u UnitRecord) bool {
+	return u.Agent == nil && u.Status != nil && u.Life != state.Dead && (u.Ledger == nil || u.Ledger.Phase != state.Gone)
+}
+
+// machineOf is the machine that the unit is on: a subordinate is on its principal's.
+func (b builder) machineOf(u UnitRecord) state.MachineID {
+	if u.Machine == "" && u.Principal != "" {
+		return b.s.Units[u.Principal].Machine
+	}
+	return u.Machine
+}
+
+func (b builder) machineAddress(id state.MachineID) string {
+	if all := addresses(b.s.Machines[id]); len(all) > 0 {
+		return all[0]
+	}
+	return ""
+}
+
+// addresses is where the machine can be reached: what the provider says first, then what the machine says.
+func addresses(m MachineRecord) []string {
+	var out []string
+	if m.Instance != nil {
+		out = append(out, m.Instance.Addresses...)
+	}
+	if m.Report != nil {
+		for _, a := range m.Report.Addresses {
+			if !slices.Contains(out, a) {
+				out = append(out, a)
+			}
+		}
+	}
+	return out
+}
+
+func ports(open []state.OpenPort) []string {
+	ranges := make([]provider.PortRange, len(open))
+	for i, p := range open {
+		ranges[i] = p.PortRange
+	}
+	provider.SortPorts(ranges)
+	var out []string
+	for _, r := range slices.Compact(ranges) {
+		out = append(out, r.String())
+	}
+	return out
+}
+
+func (b builder) machine(id state.MachineID, m MachineRecord) Machine {
+	out := Machine{
+		InstanceID: "pending", Constraints: m.Constraints.String(), Base: base(m.Base), IPAddresses: addresses(m),
+		Agent:        Info{Current: "pending", Since: since(m.Created)},
+		Instance:     Info{Current: "pending", Since: since(m.Created)},
+		Modification: Info{Current: "idle", Since: since(m.Created)},
+	}
+	if len(out.IPAddresses) > 0 {
+		out.DNSName = out.IPAddresses[0]
+	}
+	if m.Instance != nil {
+		b.instance(&out, *m.Instance)
+	}
+	if r := m.Report; r != nil {
+		out.Hostname = r.Hostname
+		if r.Base.Name != "" {
+			out.Base = base(r.Base)
+		}
+		out.Hardware = hardware(r.Hardware)
+		out.Agent = Info{Current: "down", Message: notCommunicating, Since: since(r.Started), Version: r.Version}
+	}
+	if m.Agent != nil {
+		out.Agent = Info{Current: "started", Since: since(m.Agent.Since), Version: m.Agent.Version}
+	}
+	if m.Life != state.Alive {
+		out.Agent.Life = string(m.Life)
+		out.Instance.Message = also(out.Instance.Message, b.waitMachine(id, m))
+	}
+	return out
+}
+
+// instance says what the provider has made of a machine, and when it will try again what it could not.
+func (b builder) instance(out *Machine, i state.Instance) {
+	if i.ID != "" {
+		out.InstanceID = string(i.ID)
+	}
+	out.Hardware = hardware(i.Hardware)
+	out.Instance = Info{Current: string(i.State), Message: i.Message, Since: since(i.Since)}
+	switch {
+	case i.ID == "" && i.Error != "":
+		out.Instance.Current, out.Instance.Message = "provisioning error", i.Error
+		if i.Failures > 0 {
+			out.Instance.Message += fmt.Sprintf(" (failed %d times", i.Failures)
+			if !i.Retry.IsZero() {
+				out.Instance.Message += ", next try " + moment(i.Retry)
+			}
+			out.Instance.Message += ")"
+		}
+	case out.Instance.Current == "":
+		out.Instance.Current = "pending"
+	case i.State == provider.Running && i.Message == "":
+		out.Instance.Message = "Running"
+	case i.State == provider.Gone:
+		out.Instance.Current, out.Instance.Message = "error", also("the provider has no such instance any more", i.Message)
+	}
+}
+
+func hardware(h provider.Hardware) string {
+	var parts []string
+	add := func(format string, value any, known bool) {
+		if known {
+			parts = append(parts, fmt.Sprintf(format, value))
+		}
+	}
+	add("arch=%s", h.Arch, h.Arch != "")
+	add("cores=%d", h.Cores, h.Cores != 0)
+	add("mem=%dM", h.MemoryMiB, h.MemoryMiB != 0)
+	add("root-disk=%dM", h.DiskMiB, h.DiskMiB != 0)
+	add("availability-zone=%s", h.Zone, h.Zone != "")
+	add("virt-type=%s", h.VirtType, h.VirtType != "")
+	return strings.Join(parts, " ")
+}
