@@ -1,0 +1,74 @@
+package archive
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+)
+
+func hash(data string) string {
+	h := sha256.Sum256([]byte(data))
+	return hex.EncodeToString(h[:])
+}
+
+func TestWhatIsPutCanBeOpened(t *testing.T) {
+	d := Dir(t.TempDir() + "/archives")
+	for range 2 { // the same archive may come again
+		if err := d.Put(hash("abc"), strings.NewReader("abc"), 3, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, size, err := d.Open(hash("abc"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(f)
+	if err != nil || string(data) != "abc" || size != 3 {
+		t.Fatalf("opened %q of %d bytes: %v", data, size, err)
+	}
+}
+
+func TestNothingIsLeftOfWhatIsRefused(t *testing.T) {
+	bad := errors.New("bad charm")
+	for _, c := range []struct {
+		name, hash, data string
+		check            func(io.ReaderAt, int64) error
+		want             error
+	}{
+		{"another content", hash("abc"), "abd", nil, ErrHash},
+		{"too large", hash("abcd"), "abcd", nil, ErrTooLarge},
+		{"a path for a hash", "../../etc/passwd", "abc", nil, ErrNotFound},
+		{"refused by the check", hash("abc"), "abc", func(io.ReaderAt, int64) error { return bad }, bad},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			d := Dir(dir)
+			if err := d.Put(c.hash, strings.NewReader(c.data), 3, c.check); !errors.Is(err, c.want) {
+				t.Fatalf("got %v, want %v", err, c.want)
+			}
+			if left, _ := os.ReadDir(dir); len(left) > 0 {
+				t.Fatalf("%s is left", left[0].Name())
+			}
+			if _, _, err := d.Open(c.hash); !errors.Is(err, ErrNotFound) {
+				t.Fatalf("open gives %v", err)
+			}
+		})
+	}
+}
+
+func TestAFullDiskHasItsOwnError(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	if err := fill(full, hash("abc"), bytes.NewReader([]byte("abc")), 3, nil); !errors.Is(err, ErrFull) {
+		t.Fatalf("got %v", err)
+	}
+}
