@@ -3,6 +3,7 @@ package unpack
 import (
 	"io"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 
@@ -55,23 +56,25 @@ func (u *unpacker) makeDirs(name string) error {
 			return err
 		}
 	}
-	return u.do("make directory "+name, func() error {
-		if err := u.root.Mkdir(name, 0o755); err != nil {
-			return err
-		}
-		return u.root.Chmod(name, 0o755) // whatever the umask
-	})
+	return u.do("make directory "+name, func() error { return u.root.Mkdir(name, 0o755) })
 }
 
-// finishDirs gives the directories their modes, at last, since one may forbid to write in it.
-// The owner keeps all rights, or the next charm could not be laid.
+// finishDirs gives the directories their modes, at last, since one may forbid to write in it. The owner keeps all
+// rights, or the next charm could not be laid. A directory that the archive does not list is an ordinary one.
 func (u *unpacker) finishDirs() error {
-	for _, e := range slices.Backward(u.entries) {
-		if !e.Mode.IsDir() {
-			continue
+	modes := map[string]fs.FileMode{}
+	for _, e := range u.entries {
+		for dir := path.Dir(e.Name); dir != "." && modes[dir] == 0; dir = path.Dir(dir) {
+			modes[dir] = 0o755
 		}
-		err := u.do("mode of "+e.Name, func() error { return u.root.Chmod(e.Name, e.Mode.Perm()|0o700) })
-		if err != nil {
+	}
+	for _, e := range u.entries {
+		if e.Mode.IsDir() {
+			modes[e.Name] = e.Mode.Perm() | 0o700
+		}
+	}
+	for _, name := range slices.Backward(slices.Sorted(maps.Keys(modes))) {
+		if err := u.do("mode of "+name, func() error { return u.root.Chmod(name, modes[name]) }); err != nil {
 			return err
 		}
 	}
