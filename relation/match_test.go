@@ -33,6 +33,8 @@ func TestFind(t *testing.T) {
 	wanting := []Endpoint{container(ep("wanting", "logs", "mysql", charm.Requirer)), info("wanting")}
 	monitor := []Endpoint{ep("monitor", "any", "juju-info", charm.Requirer), info("monitor")}
 
+	chain := []Endpoint{ep("chain", "down", "next", charm.Requirer), ep("chain", "up", "next", charm.Provider)}
+
 	tests := []struct {
 		about  string
 		a, b   string
@@ -44,7 +46,7 @@ func TestFind(t *testing.T) {
 		{"named on one side", "web:db", "db", web, db, "web:db db:db global"},
 		{"peers do not fit each other", "web:cluster", "db:cluster", web, db, ErrNone.Error()},
 		{"nothing fits", "db", "two", db, two, ErrNone.Error()},
-		{"not with itself", "web", "web", web, web, ErrNone.Error()},
+		{"not with itself", "chain", "chain", chain, chain, ErrNone.Error()},
 		{"two providers", "web", "two", web, two, `ambiguous relation: "web two" could refer to "web:db two:a"; "web:db two:b"`},
 		{"requirer first in the list", "two", "web:db", two, web, `ambiguous relation: "two web:db" could refer to "web:db two:a"; "web:db two:b"`},
 		{"one of two, named", "web", "two:b", web, two, "web:db two:b global"},

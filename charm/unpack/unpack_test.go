@@ -192,6 +192,13 @@ func TestUnpack(t *testing.T) {
 	mustUnpack(t, dir, second.archive(t), 2)
 	same(t, onDisk(t, dir), want)
 
+	// What the first charm brought and the second did not is no charm's now: a hook that makes it again keeps it.
+	if err := os.WriteFile(filepath.Join(dir, "lib/gone/x"), []byte("again"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	mustUnpack(t, dir, second.archive(t), 2)
+	same(t, onDisk(t, dir), known(want, tree{"lib/gone/x": "f644 again"}))
+
 	// And back: all of the second goes.
 	mustUnpack(t, dir, first.archive(t), 1)
 	want = known(firstOnDisk, own)
