@@ -155,7 +155,7 @@ func (c *cli) showModelCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		m, err := cl.Model(cmd.Context(), t.ref())
+		m, err := cl.Info(cmd.Context())
 		if err != nil {
 			return t.explain(err)
 		}

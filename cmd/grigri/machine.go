@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/grigri/grigri/controller/client"
+	"github.com/grigri/grigri/controller/status"
+	"github.com/grigri/grigri/internal/userapi"
+	"github.com/grigri/grigri/state"
+)
+
+func (c *cli) addMachineCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "add-machine [placement]", Short: "Start a machine without a unit.", Args: argCount(0, 1, "")}
+	modelFlag(cmd)
+	n := cmd.Flags().IntP("num-machines", "n", 1, "how many")
+	base := cmd.Flags().String("base", "", "the operating system: ubuntu@22.04")
+	constraints := cmd.Flags().StringArray("constraints", nil, "what the machine must have")
+	cmd.Flags().String("disks", "", "storage to attach")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if *n < 1 {
+			return usagef("-n must be a positive integer")
+		}
+		if len(args) == 1 && *n > 1 {
+			return usagef("cannot use -n when specifying a placement")
+		}
+		wanted, err := constraintsOf(*constraints)
+		if err != nil {
+			return err
+		}
+		add := userapi.AddMachines{N: *n, Base: *base, Constraints: wanted}
+		if len(args) == 1 {
+			add.Placement = args[0]
+		}
+		_, m, err := c.model(cmd)
+		if err != nil {
+			return err
+		}
+		made, err := m.AddMachines(cmd.Context(), add)
+		for _, id := range made {
+			c.infof("created machine %s", id)
+		}
+		return err
+	}
+	return cmd
+}
+
+func (c *cli) removeMachineCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "remove-machine machine...", Aliases: []string{"terminate-machine", "destroy-machine"}, Short: "Remove machines.", Args: argCount(1, -1, "no machines specified")}
+	modelFlag(cmd)
+	f := addRemovalFlags(cmd)
+	keep := cmd.Flags().Bool("keep-instance", false, "let the instance run on")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		for _, a := range args {
+			if !digits.MatchString(a) {
+				return usagef("%q is not a valid machine: want a number", a)
+			}
+		}
+		_, m, err := c.model(cmd)
+		if err != nil {
+			return err
+		}
+		return c.remove(cmd, m, f, "machine", args, func(name string, r client.Removal) ([]string, error) {
+			r.KeepInstance = *keep
+			return m.RemoveMachine(cmd.Context(), state.MachineID(name), r)
+		})
+	}
+	return cmd
+}
+
+func (c *cli) machinesCommand(show bool) *cobra.Command {
+	cmd := &cobra.Command{Use: "machines", Aliases: []string{"list-machines"}, Short: "List the machines of a model.", Args: argCount(0, 0, "")}
+	formats := []string{"tabular", "json", "yaml"}
+	if show {
+		cmd = &cobra.Command{Use: "show-machine machine...", Short: "Show machines.", Args: argCount(1, -1, "no machine specified")}
+		formats = []string{"yaml", "json", "tabular"}
+	}
+	modelFlag(cmd)
+	o := c.outputFlags(cmd, formats...)
+	utc := cmd.Flags().Bool("utc", false, "show times in UTC")
+	colourFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		t, m, err := c.model(cmd)
+		if err != nil {
+			return err
+		}
+		report, err := m.Status(cmd.Context(), args...)
+		if err != nil {
+			return t.explain(err)
+		}
+		st := report.Status.In(c.location(*utc))
+		machines := st.Machines
+		if show {
+			machines = map[state.MachineID]status.Machine{}
+			for _, a := range args {
+				found, ok := st.Machines[state.MachineID(a)]
+				if !ok {
+					return fmt.Errorf("machine %s not found", a)
+				}
+				machines[state.MachineID(a)] = found
+			}
+		}
+		out := map[string]any{"model": st.Model.Name, "machines": machines}
+		return o.write(out, func(w io.Writer) error {
+			return status.WriteMachines(w, machines)
+		})
+	}
+	return cmd
+}
