@@ -104,7 +104,8 @@ func (c *cli) machinesCommand(show bool) *cobra.Command {
 		}
 		out := map[string]any{"model": st.Model.Name, "machines": machines}
 		return o.write(out, func(w io.Writer) error {
-			return status.WriteMachines(w, machines)
+			st.Machines = machines
+			return status.WriteMachines(w, st, c.colour(cmd))
 		})
 	}
 	return cmd

@@ -63,11 +63,11 @@ func (c *cli) showStatus(cmd *cobra.Command, o *output, t target, r status.Repor
 	err := o.write(r.Status, func(w io.Writer) error {
 		switch o.format {
 		case "tabular":
-			return status.WriteTabular(w, r, status.Options{Relations: relations, Colour: c.colour(cmd)})
+			return status.WriteTabular(w, r, status.TabularOptions{Relations: relations, Color: c.colour(cmd)})
 		case "summary":
-			return status.WriteSummary(w, r)
+			return status.WriteSummary(w, r.Status)
 		}
-		return status.WriteOneline(w, r)
+		return status.WriteOneline(w, r.Status)
 	})
 	if err == nil && r.Empty && o.format == "tabular" {
 		fmt.Fprintf(c.errw, "\nModel %q is empty.\n", shortName(t.model))
