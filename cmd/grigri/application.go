@@ -97,7 +97,7 @@ func (c *cli) readSettingsFile(name, application string) (map[string]string, err
 func colourFlags(cmd *cobra.Command) {
 	cmd.Flags().Bool("color", false, "use colours even if stdout is no terminal")
 	cmd.Flags().Bool("no-color", false, "use no colours")
-	cmd.MarkFlagsMutuallyExclusive("color", "no-color")
+	exclusive(cmd, "color", "no-color")
 }
 
 func (c *cli) exposeCommand() *cobra.Command {

@@ -18,19 +18,19 @@ import (
 
 // A controllerInfo is a controller as "controllers" prints it.
 type controllerInfo struct {
-	CurrentModel string       `json:"current-model,omitempty"`
-	User         string       `json:"user,omitempty"`
-	Access       string       `json:"access,omitempty"`
-	Server       string       `json:"recent-server,omitempty"`
-	UUID         string       `json:"uuid"`
-	Endpoints    []string     `json:"api-endpoints"`
-	CA           string       `json:"ca-cert"`
-	Cloud        string       `json:"cloud"`
-	Region       string       `json:"region,omitempty"`
-	Version      string       `json:"agent-version,omitempty"`
-	Models       *int         `json:"model-count,omitempty"`
-	Machines     *int         `json:"machine-count,omitempty"`
-	HA           *haInfo      `json:"controller-machines,omitempty"`
+	CurrentModel string   `json:"current-model,omitempty"`
+	User         string   `json:"user,omitempty"`
+	Access       string   `json:"access,omitempty"`
+	Server       string   `json:"recent-server,omitempty"`
+	UUID         string   `json:"uuid"`
+	Endpoints    []string `json:"api-endpoints"`
+	CA           string   `json:"ca-cert"`
+	Cloud        string   `json:"cloud"`
+	Region       string   `json:"region,omitempty"`
+	Version      string   `json:"agent-version,omitempty"`
+	Models       *int     `json:"model-count,omitempty"`
+	Machines     *int     `json:"machine-count,omitempty"`
+	HA           *haInfo  `json:"controller-machines,omitempty"`
 }
 
 type haInfo struct {

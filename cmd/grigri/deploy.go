@@ -222,7 +222,7 @@ func (c *cli) refreshCommand() *cobra.Command {
 	repository := f.String("repository", "", "the directory to look for the charm in")
 	trust := f.Bool("trust", false, "give the application the cloud's credentials")
 	f.Bool("force-base", false, "use a base that the charm does not name")
-	cmd.MarkFlagsMutuallyExclusive("path", "switch")
+	exclusive(cmd, "path", "switch")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		where := *path + *swap
 		if where == "" && *repository != "" {

@@ -33,7 +33,7 @@ func addDestroyFlags(cmd *cobra.Command) *destroyFlags {
 	cmd.Flags().DurationVarP(&f.timeout, "timeout", "t", 0, "with --force: how long the whole may take")
 	cmd.Flags().BoolP("yes", "y", false, "do not ask")
 	_ = cmd.Flags().MarkHidden("yes")
-	cmd.MarkFlagsMutuallyExclusive("destroy-storage", "release-storage")
+	exclusive(cmd, "destroy-storage", "release-storage")
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		if yes, _ := cmd.Flags().GetBool("yes"); yes {
 			f.noPrompt = true

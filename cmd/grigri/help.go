@@ -82,4 +82,3 @@ func (c *cli) completionCommand(root *cobra.Command) *cobra.Command {
 			return usagef("no completion for %q: use bash, zsh or fish", args[0])
 		}}
 }
-

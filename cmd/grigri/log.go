@@ -34,7 +34,7 @@ func (c *cli) debugLogCommand() *cobra.Command {
 	format := f.String("format", "text", "text or json")
 	colourFlags(cmd)
 	for _, pair := range [][]string{{"tail", "no-tail"}, {"no-tail", "lines"}, {"tail", "limit"}, {"limit", "lines"}, {"replay", "lines"}} {
-		cmd.MarkFlagsMutuallyExclusive(pair...)
+		exclusive(cmd, pair...)
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if filter.Level = strings.ToUpper(*level); filter.Level == "WARN" {

@@ -229,3 +229,24 @@ func (c *cli) plugin(ctx context.Context, path string, args []string) int {
 	}
 	return 0
 }
+
+// exclusive refuses a command line that gives more than one of the flags.
+func exclusive(cmd *cobra.Command, names ...string) {
+	check := cmd.Args
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		given := ""
+		for _, name := range names {
+			if !cmd.Flags().Changed(name) {
+				continue
+			}
+			if given != "" {
+				return usagef("cannot specify both --%s and --%s", given, name)
+			}
+			given = name
+		}
+		if check != nil {
+			return check(cmd, args)
+		}
+		return nil
+	}
+}
