@@ -56,6 +56,17 @@ func (h Hook) Name() string {
 	return string(h.Kind)
 }
 
+// RunName names one run: the hook's name, the action's, or run-commands. It is part of logs and tokens.
+func (h Hook) RunName() string {
+	switch {
+	case h.Kind != Action:
+		return h.Name()
+	case h.Action == state.ExecAction:
+		return "run-commands"
+	}
+	return h.Action
+}
+
 // A Reader answers what a hook may ask of the tree. The first answer to a question is its answer for the whole hook;
 // what the hook itself has asked for is laid over it by serve, not here. Errors that wrap those of this package
 // reach the charm in the words of the contract.
@@ -96,6 +107,8 @@ type Writer interface {
 	SetVersion(ctx context.Context, version string) error
 	// Log writes a message of the charm. Level is TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL.
 	Log(ctx context.Context, level, message string) error
+	// LogAction adds a line to the progress of the action that the hook is.
+	LogAction(ctx context.Context, message string) error
 }
 
 // A Relation is one relation as a hook sees it.

@@ -40,7 +40,7 @@ var may = map[string]string{
 
 	"hooks/wire":      "",
 	"hooks/tool":      "hooks/wire",
-	"hooks/serve":     "charm hooks hooks/wire internal/version provider relation state",
+	"hooks/serve":     "charm hooks hooks/wire internal/yamltext provider relation state",
 	"hooks/run":       "hooks internal/version state",
 	"hooks/hookstest": "hooks relation state",
 
@@ -72,6 +72,7 @@ var may = map[string]string{
 	"internal/supervise":  "",
 	"internal/userapi":    "charm provider relation state",
 	"internal/version":    "",
+	"internal/yamltext":   "",
 	"internal/bench":      "*",
 
 	"cmd/grigri":       "charm charm/unpack controller/client controller/status internal/agentapi internal/userapi internal/version provider relation state",
@@ -82,7 +83,7 @@ var may = map[string]string{
 
 // pure is the packages that touch nothing: no files, network, processes, goroutines or clock.
 var pure = []string{"charm", "provider", "relation", "state", "hooks", "hooks/wire", "agent/resolve", "controller/plan", "controller/status",
-	"internal/agentapi", "internal/initscript", "internal/userapi", "internal/version"}
+	"internal/agentapi", "internal/initscript", "internal/userapi", "internal/version", "internal/yamltext"}
 
 var impure = []string{"os", "os/exec", "net", "net/http", "syscall", "log", "log/slog", "sync", "math/rand", "math/rand/v2", "crypto/rand"}
 

@@ -1,0 +1,173 @@
+package run
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/grigri/grigri/hooks"
+)
+
+const (
+	lineSize   = 4096      // a longer line is several
+	tailLines  = 20        // what the record of a failure keeps,
+	tailWidth  = 300       // and of each line
+	maxCapture = 160 << 10 // of each stream of an action: its result has to fit into a node
+)
+
+// A Capture is what one stream of an action or command said.
+type Capture struct {
+	Text []byte
+	Lost int // bytes at the end that were too many
+}
+
+// Results is what every action reports of its process, beside what its script has set.
+func (r Result) Results() map[string]any {
+	m := map[string]any{"return-code": r.Code}
+	r.Stdout.report(m, "stdout")
+	r.Stderr.report(m, "stderr")
+	return m
+}
+
+func (c Capture) report(m map[string]any, name string) {
+	switch {
+	case len(c.Text) == 0:
+		return
+	case utf8.Valid(c.Text):
+		m[name] = string(c.Text)
+	default:
+		m[name] = base64.StdEncoding.EncodeToString(c.Text)
+		m[name+"-encoding"] = "base64"
+	}
+	if c.Lost > 0 {
+		m[name+"-truncated"] = fmt.Sprintf("%d bytes more", c.Lost)
+	}
+}
+
+// output is both streams of a process.
+type output struct {
+	stdout, stderr *stream
+	tail           *tail
+}
+
+func openOutput(c Config) (output, error) {
+	t := &tail{}
+	stdout, err := openStream(c, "DEBUG", t)
+	if err != nil {
+		return output{}, err
+	}
+	stderr, err := openStream(c, "WARNING", t)
+	if err != nil {
+		stdout.close()
+		return output{}, err
+	}
+	return output{stdout, stderr, t}, nil
+}
+
+// closeWriters leaves the processes as the only writers, so that their end is the end of the streams.
+func (o output) closeWriters() {
+	o.stdout.write.Close()
+	o.stderr.write.Close()
+}
+
+// endIn ends both streams after d, whoever still holds them.
+func (o output) endIn(d time.Duration) {
+	deadline := time.Now().Add(d)
+	_ = o.stdout.from.SetReadDeadline(deadline)
+	_ = o.stderr.from.SetReadDeadline(deadline)
+}
+
+func (o output) close() {
+	o.stdout.close()
+	o.stderr.close()
+}
+
+// A stream is one of the two: what the process writes is read, split into lines, logged, and kept if asked for.
+type stream struct {
+	from, write *os.File
+	log         func(line string)
+	keep        bool
+	capture     Capture
+}
+
+func openStream(c Config, level string, t *tail) (*stream, error) {
+	from, write, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	module := "unit." + string(c.Facts.Unit) + "." + c.Hook.RunName()
+	log := func(line string) {
+		t.add(line)
+		if c.Log != nil {
+			c.Log(module, level, line)
+		}
+	}
+	return &stream{from: from, write: write, log: log, keep: c.Hook.Kind == hooks.Action}, nil
+}
+
+func (s *stream) close() {
+	s.from.Close()
+	s.write.Close()
+}
+
+// read reads until all writers are gone or the deadline passes.
+func (s *stream) read() error {
+	r := bufio.NewReaderSize(s, lineSize)
+	for {
+		line, err := r.ReadSlice('\n')
+		if len(line) > 0 {
+			s.log(strings.ToValidUTF8(string(bytes.TrimRight(line, "\r\n")), "\ufffd"))
+		}
+		switch {
+		case err == nil || errors.Is(err, bufio.ErrBufferFull):
+		case errors.Is(err, io.EOF) || errors.Is(err, os.ErrDeadlineExceeded):
+			return nil
+		default:
+			return fmt.Errorf("read its output: %w", err)
+		}
+	}
+}
+
+// Read reads from the process and keeps what is read.
+func (s *stream) Read(b []byte) (int, error) {
+	n, err := s.from.Read(b)
+	if s.keep {
+		k := min(n, maxCapture-len(s.capture.Text))
+		s.capture.Text = append(s.capture.Text, b[:k]...)
+		s.capture.Lost += n - k
+	}
+	return n, err
+}
+
+// A tail is the last lines of both streams.
+type tail struct {
+	mu   sync.Mutex
+	last []string
+}
+
+func (t *tail) add(line string) {
+	if len(line) > tailWidth {
+		line = strings.ToValidUTF8(line[:tailWidth], "") + "…"
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.last) == tailLines {
+		t.last = slices.Delete(t.last, 0, 1)
+	}
+	t.last = append(t.last, line)
+}
+
+func (t *tail) all() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.last)
+}
