@@ -25,19 +25,20 @@ type Config struct {
 	Dir  string   // its working directory; ours if empty
 	Env  []string // its whole environment; ours if nil
 
-	Output  io.Writer             // optional: gets all that it prints. An error of Write is of no consequence
-	Grace   time.Duration         // from SIGTERM to SIGKILL when the context ends; 5 s if zero
-	Started func(pid int)         // optional: called in each life
-	GiveUp  func(ended End) error // optional: says why not to start it again; nil to go on
-	Log     *slog.Logger          // optional
+	Output  io.Writer                               // optional: gets all that it prints. An error of Write is of no consequence
+	Grace   time.Duration                           // from SIGTERM to SIGKILL when the context ends; 5 s if zero
+	Started func(pid int)                           // optional: called in each life
+	Judge   func(ended End) (why error, final bool) // optional: explains an end, in the log; if final, Run returns it
+	Log     *slog.Logger                            // optional
 }
 
 // An End is how one life of the process ended.
 type End struct {
-	Err    error         // why it could not start or what it exited with; nil for exit 0
-	Lived  time.Duration //
-	Failed int           // how many lives in a row, this one included, were shorter than settled
-	Tail   string        // the last lines that it printed
+	Err     error         // why it could not start or what it exited with; nil for exit 0
+	Lived   time.Duration //
+	Failed  int           // how many lives in a row, this one included, were too short to count as a start: below 10 s
+	Settled bool          // whether any life, this one included, was longer
+	Tail    string        // the last lines that it printed
 }
 
 // Exited says whether the process ended by itself, with an exit code: it was not killed, and it did start.
@@ -49,11 +50,12 @@ func (e End) Exited() bool {
 const (
 	firstDelay = 100 * time.Millisecond
 	lastDelay  = 10 * time.Second
-	settled    = 10 * time.Second // a life so long is no failure to start
+	settled    = 10 * time.Second // after so long, it has started well
 )
 
 // Run runs the process until ctx ends, and starts it again whenever it ends, after a growing, jittered delay.
-// It returns nil when ctx has ended, and the error of GiveUp when that gives one. When it returns, the process and its process group are gone.
+// It returns nil when ctx has ended, and what Judge says when that is final. When it returns,
+// the process and its process group are gone.
 // The process dies with us even when we are killed, though then what it has started itself is its own affair.
 func Run(ctx context.Context, c Config) error {
 	// The kernel kills the child when the thread that forked it ends, so this thread must outlive it.
@@ -66,29 +68,38 @@ func Run(ctx context.Context, c Config) error {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	for failed := 0; ; {
-		end := c.live(ctx)
+	var end End
+	for {
+		end = c.live(ctx).after(end)
 		if ctx.Err() != nil {
 			return nil
 		}
-		failed++
-		if end.Lived >= settled {
-			failed = 1
+		why, final := end.Err, false
+		if c.Judge != nil {
+			why, final = c.Judge(end)
 		}
-		end.Failed = failed
-		if c.GiveUp != nil {
-			if err := c.GiveUp(end); err != nil {
-				return fmt.Errorf("keep %s running: %w", c.Name, err)
-			}
+		if final {
+			return fmt.Errorf("keep %s running: %w", c.Name, why)
 		}
-		d := delay(failed, rand.Float64())
-		c.Log.Warn("process ended, starting it again", "process", c.Name, "err", end.Err, "lived", end.Lived, "in", d, "tail", end.Tail)
+		d := delay(end.Failed, rand.Float64())
+		c.Log.Warn("process ended, starting it again", "process", c.Name, "err", why, "lived", end.Lived, "in", d)
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(d):
 		}
 	}
+}
+
+// after completes e with what came before it.
+func (e End) after(before End) End {
+	long := e.Lived >= settled
+	e.Settled = before.Settled || long
+	e.Failed = before.Failed + 1
+	if long {
+		e.Failed = 0
+	}
+	return e
 }
 
 // live is one life of the process.
@@ -129,7 +140,7 @@ func awaitEnd(p *os.Process) {
 func delay(failed int, random float64) time.Duration {
 	d := lastDelay
 	if failed < 8 {
-		d = min(firstDelay<<(failed-1), lastDelay)
+		d = min(firstDelay<<max(failed-1, 0), lastDelay)
 	}
 	return d/2 + time.Duration(random*float64(d/2))
 }

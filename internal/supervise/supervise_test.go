@@ -116,12 +116,9 @@ func TestEndsTheGroup(t *testing.T) {
 func TestGivesUp(t *testing.T) {
 	var ends []End
 	reason := errors.New("three times")
-	err := Run(t.Context(), Config{Name: "script", Path: "/bin/sh", Args: []string{"-c", "echo first; echo last >&2; exit 7"}, GiveUp: func(e End) error {
+	err := Run(t.Context(), Config{Name: "script", Path: "/bin/sh", Args: []string{"-c", "echo first; echo last >&2; exit 7"}, Judge: func(e End) (error, bool) {
 		ends = append(ends, e)
-		if e.Failed == 3 {
-			return reason
-		}
-		return nil
+		return reason, e.Failed == 3
 	}})
 	if !errors.Is(err, reason) || !strings.Contains(err.Error(), "script") {
 		t.Errorf("Run returns %v", err)
@@ -145,9 +142,9 @@ func TestExited(t *testing.T) {
 		{"/nonexistent/program", "", false},
 	} {
 		var got End
-		_ = Run(t.Context(), Config{Path: c.path, Args: []string{"-c", c.script}, GiveUp: func(e End) error {
+		_ = Run(t.Context(), Config{Path: c.path, Args: []string{"-c", c.script}, Judge: func(e End) (error, bool) {
 			got = e
-			return errors.New("enough")
+			return e.Err, true
 		}})
 		if got.Exited() != c.want {
 			t.Errorf("%s %q exited by itself: %v: %v", c.path, c.script, got.Exited(), got.Err)
@@ -213,11 +210,33 @@ func TestOutlivesOtherThreads(t *testing.T) {
 	}
 }
 
+func TestAfter(t *testing.T) {
+	var e End
+	for i, c := range []struct {
+		lived   time.Duration
+		failed  int
+		settled bool
+	}{
+		{time.Second, 1, false},
+		{9 * time.Second, 2, false},
+		{10 * time.Second, 0, true},
+		{time.Second, 1, true},
+		{time.Second, 2, true},
+		{time.Hour, 0, true},
+	} {
+		e = End{Lived: c.lived}.after(e)
+		if e.Failed != c.failed || e.Settled != c.settled {
+			t.Errorf("end %d, after %v: failed %d, settled %v; want %d, %v", i, c.lived, e.Failed, e.Settled, c.failed, c.settled)
+		}
+	}
+}
+
 func TestDelay(t *testing.T) {
 	for _, c := range []struct {
 		failed   int
 		from, to time.Duration
 	}{
+		{0, 50 * time.Millisecond, 100 * time.Millisecond},
 		{1, 50 * time.Millisecond, 100 * time.Millisecond},
 		{2, 100 * time.Millisecond, 200 * time.Millisecond},
 		{7, 3200 * time.Millisecond, 6400 * time.Millisecond},

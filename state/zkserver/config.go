@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/grigri/grigri/internal/pki"
 )
@@ -138,8 +139,10 @@ func escape(s string) string {
 		switch {
 		case r == '\\':
 			b.WriteString(`\\`)
-		case r < ' ' || r > '~' && r < 0x10000:
-			fmt.Fprintf(&b, `\u%04x`, r)
+		case r < ' ' || r > '~':
+			for _, u := range utf16.AppendRune(nil, r) {
+				fmt.Fprintf(&b, `\u%04x`, u)
+			}
 		default:
 			b.WriteRune(r)
 		}

@@ -117,7 +117,7 @@ func Run(ctx context.Context, c Config) error {
 		Env:     environment(),
 		Output:  log,
 		Started: c.Started,
-		GiveUp:  c.giveUp,
+		Judge:   c.judge,
 		Log:     c.Log,
 	})
 }
@@ -138,43 +138,43 @@ func (c Config) lock() (*os.File, error) {
 	return f, nil
 }
 
-// giveUp ends a ZooKeeper that three times in a row ends by itself soon after its start. One that is killed, or that
-// has served for a while, is started again for ever.
-func (c Config) giveUp(end supervise.End) error {
-	if end.Failed < 3 || !end.Exited() {
-		return nil
+// judge gives up a ZooKeeper that three times in a row ends by itself soon after its start. One that is killed, or that
+// has ever served for a while, is started again for ever: what it lacks may come back.
+func (c Config) judge(end supervise.End) (why error, final bool) {
+	err := end.Err
+	if end.Exited() {
+		err = fmt.Errorf("%s: %v: the log is %s", c.reason(end.Tail), end.Err, c.path(logFile))
 	}
-	return fmt.Errorf("%s: %v: the log is %s", reason(end.Tail, c), end.Err, c.path(logFile))
+	return err, end.Exited() && end.Failed >= 3 && !end.Settled
 }
 
-// reason says in a user's words why ZooKeeper, whose last lines are tail, did not start.
-func reason(tail string, c Config) string {
+// reason says in a user's words why a ZooKeeper ended whose last lines are tail.
+func (c Config) reason(tail string) string {
+	said := exception(tail)
 	switch {
 	case strings.Contains(tail, "Address already in use"):
-		return fmt.Sprintf("another program listens on the port of %s, or on the one in %s", c.Listen, c.path(portFile))
+		return fmt.Sprintf("another program listens on its port, that of %s or the one in %s", c.Listen, c.path(portFile))
 	case strings.Contains(tail, "No space left on device"):
 		return "the disk of " + c.Dir + " is full"
-	case strings.Contains(tail, "Unable to access datadir"):
-		return "it cannot use its data in " + c.path(dataDir) + ": " + exception(tail)
-	case strings.Contains(tail, "Unable to load database"):
-		return "its data in " + c.path(dataDir) + " are damaged: " + exception(tail)
+	case strings.Contains(tail, "OutOfMemoryError"):
+		return fmt.Sprintf("its heap of %d MiB is too small", c.HeapMiB)
+	case strings.Contains(said, c.path(dataDir)):
+		return "it cannot use its data: " + said
+	case said == "":
+		return "it said nothing"
 	}
-	return exception(tail)
+	return said
 }
 
-// exception is the innermost cause in a Java stack trace.
+// exception is the first error in what Java printed, or its last line.
 func exception(tail string) string {
-	var found string
+	var last string
 	for line := range strings.Lines(tail) {
-		line = strings.TrimSpace(line)
-		if cause, ok := strings.CutPrefix(line, "Caused by: "); ok {
-			found = cause
-		} else if found == "" && strings.Contains(line, "Exception") && !strings.HasPrefix(line, "at ") {
-			found = line
+		last = strings.TrimSpace(line)
+		name, _, _ := strings.Cut(last, ":")
+		if strings.HasSuffix(name, "Exception") || strings.HasSuffix(name, "Error") {
+			return last
 		}
 	}
-	if found == "" {
-		found = tail
-	}
-	return found
+	return last
 }
