@@ -80,7 +80,6 @@ func buryApplication(ctx context.Context, r Reader, m ModelID, by By, name Appli
 		return t, false, err
 	}
 	t.Delete(app.Path, app.Version)
-	t.Tell(m, TicketModel, "")
 	return t, true, nil
 }
 
@@ -98,7 +97,6 @@ func BuryMachine(ctx context.Context, r Reader, m ModelID, id MachineID) (Txn, b
 		return t, false, err
 	}
 	t.Delete(rec.Path, rec.Version)
-	t.Tell(m, TicketModel, "")
 	return t, true, nil
 }
 
@@ -170,7 +168,7 @@ func TrimOperations(ctx context.Context, r Reader, m ModelID, before time.Time) 
 		}
 		for _, id := range slices.Sorted(maps.Keys(op.Value.Tasks)) {
 			task := m.TaskPath(op.Value.Tasks[id], id)
-			there, err := exists(ctx, r, task)
+			there, err := Exists(ctx, r, task)
 			if err != nil {
 				return t, false, fmt.Errorf("trim operations: %w", err)
 			}

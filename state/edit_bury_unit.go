@@ -37,7 +37,8 @@ func prune(ctx context.Context, r Reader, t *Txn, path string) (bool, error) {
 	return true, nil
 }
 
-func exists(ctx context.Context, r Reader, path string) (bool, error) {
+// Exists says whether there is a node at path.
+func Exists(ctx context.Context, r Reader, path string) (bool, error) {
 	_, err := r.Get(ctx, path)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
@@ -92,8 +93,11 @@ func buryUnit(ctx context.Context, r Reader, m ModelID, by By, key Key, u UnitNa
 	if why != "" {
 		by.record(&t, m, "unit removed", fmt.Sprintf("%s: %s", u, why))
 	}
-	t.Tell(m, TicketApplication, string(u.Application()))
-	return t, true, nil
+	app, err := ReadIf[Application](ctx, r, m.ApplicationPath(u.Application()))
+	if app.Value.Life != Alive {
+		t.Tell(m, TicketApplication, string(u.Application()))
+	}
+	return t, true, err
 }
 
 // vacate takes the unit from its machine.
@@ -133,7 +137,7 @@ func leaveRelations(ctx context.Context, r Reader, t *Txn, m ModelID, u UnitName
 			if all, err := prune(ctx, r, t, dir); err != nil || !all {
 				return false, err
 			}
-			if there, err := exists(ctx, r, dir); err != nil {
+			if there, err := Exists(ctx, r, dir); err != nil {
 				return false, err
 			} else if there {
 				t.Delete(dir, Any)
@@ -170,7 +174,7 @@ func Depart(ctx context.Context, r Reader, t *Txn, m ModelID, id RelationID, pri
 		return err
 	}
 	dir := m.MembersPath(id, u.Application(), principal) + "/" + GoneName
-	if there, err := exists(ctx, r, dir); err != nil {
+	if there, err := Exists(ctx, r, dir); err != nil {
 		return err
 	} else if !there {
 		t.Create(dir, nil)

@@ -121,7 +121,6 @@ func deploy(ctx context.Context, r Reader, m ModelID, by By, key Key, d Deployme
 	}
 	numbers.save(&t)
 	by.record(&t, m, "deploy", fmt.Sprintf("%s from %s", d.Name, app.Charm.URL()))
-	t.Tell(m, TicketApplication, string(d.Name))
 	return t, out, nil
 }
 

@@ -125,3 +125,19 @@ func RemoveMachine(ctx context.Context, r Reader, m ModelID, by By, id MachineID
 	}
 	return t, units, nil
 }
+
+// EndMachine begins the end of a machine, or brings it forward. A machine that is not there has ended.
+func EndMachine(ctx context.Context, r Reader, m ModelID, id MachineID, end End) (Txn, error) {
+	var t Txn
+	rec, err := ReadIf[Machine](ctx, r, m.MachinePath(id))
+	if err != nil || !rec.Exists() {
+		return t, err
+	}
+	was := rec.Value.End
+	rec.Value.End = was.Sooner(end)
+	if !rec.Value.End.same(was) {
+		t.Set(rec.Path, rec.Value, rec.Version)
+		t.Tell(m, TicketMachine, string(id))
+	}
+	return t, nil
+}

@@ -18,8 +18,18 @@ func addUnits(t *Txn, m ModelID, by By, app ApplicationName, numbers *counter, n
 		addUnit(t, m, u, unit)
 		units = append(units, u)
 	}
+	if len(units) <= fewUnits {
+		for _, u := range units {
+			t.Tell(m, TicketUnit, string(u))
+		}
+	} else {
+		t.Tell(m, TicketApplication, string(app))
+	}
 	return units, max(0, n-UnitsPerEdit)
 }
+
+// fewUnits is how many units have a ticket each; of more the leader looks at the whole application.
+const fewUnits = 20
 
 func addUnit(t *Txn, m ModelID, u UnitName, unit Unit) {
 	t.Create(m.UnitPath(u), unit)
@@ -55,7 +65,6 @@ func AddUnits(ctx context.Context, r Reader, m ModelID, by By, name ApplicationN
 	out.Units, out.Left = addUnits(&t, m, by, name, numbers, n, placements)
 	numbers.save(&t)
 	by.record(&t, m, "add-unit", keys(out.Units))
-	t.Tell(m, TicketApplication, string(name))
 	return t, out, nil
 }
 

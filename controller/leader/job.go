@@ -1,0 +1,233 @@
+package leader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/grigri/grigri/controller/plan"
+	"github.com/grigri/grigri/provider"
+	"github.com/grigri/grigri/relation"
+	"github.com/grigri/grigri/state"
+)
+
+type (
+	endpoint         = relation.Endpoint
+	modelConstraints = provider.Constraints
+)
+
+// A JobKind is what a provider is asked for.
+type JobKind string
+
+// The kinds of Job.
+const (
+	JobList  JobKind = "list"  // what there is
+	JobStart JobKind = "start" // an instance for a machine
+	JobStop  JobKind = "stop"  // the end of a machine's instances, and then of the machine
+	JobReap  JobKind = "reap"  // the end of an instance that belongs to no machine
+)
+
+// A Job is one thing to ask of a provider. It may take long; Leader.Do does it.
+type Job struct {
+	Kind      JobKind
+	Cloud     string
+	Instances []provider.InstanceID
+	Late      bool // stop: the machine goes even when the instances do not
+	item      item // start, stop: the machine
+	orphan    item // reap: the machine that is not there
+	audit     bool // list: and the machines of all models
+}
+
+// A Result is what has become of a Job.
+type Result struct {
+	job       Job
+	err       error
+	retry     time.Time
+	at        time.Time // list: when it began
+	instances []provider.Instance
+	machines  map[item]bool   // of an audit: every machine there is
+	models    []state.ModelID // of an audit: every model there is
+}
+
+// Failures of a provider are waited out this long: at first, at most.
+const (
+	firstRetry = 5 * time.Second
+	mostRetry  = 5 * time.Minute
+)
+
+// Do asks the provider and records its answer. It may run in any goroutine, and several at once.
+func (l *Leader) Do(ctx context.Context, j Job) Result { return l.Config.do(ctx, j) }
+
+func (c Config) do(ctx context.Context, j Job) Result {
+	r := Result{job: j}
+	switch j.Kind {
+	case JobList:
+		r = c.listAll(ctx, j)
+	case JobStart:
+		r.err = c.start(ctx, j)
+	case JobStop:
+		r.err = c.stop(ctx, j)
+	case JobReap:
+		r.err = c.reap(ctx, j)
+	}
+	if r.err != nil && j.Kind != JobList && ctx.Err() == nil {
+		r.retry = c.Now().Add(firstRetry)
+		c.Log.Warn("the provider did not do it, will try again", "job", j.Kind, "model", j.item.model, "machine", j.item.Name, "instance", j.Instances, "err", r.err)
+	}
+	return r
+}
+
+// listAll lists the instances first and then the machines, so that an instance whose machine is not among them has none.
+func (c Config) listAll(ctx context.Context, j Job) Result {
+	r := Result{job: j, at: c.Now()}
+	controller, err := state.Read[state.Controller](ctx, c.Store, state.ControllersPath)
+	if err != nil {
+		r.err = err
+		return r
+	}
+	if r.instances, r.err = c.Providers[j.Cloud].List(ctx, controller.Value.UUID); r.err != nil || !j.audit {
+		return r
+	}
+	names, err := c.Store.Children(ctx, state.ModelsPath)
+	if err != nil {
+		r.err = err
+		return r
+	}
+	r.machines = map[item]bool{}
+	for _, name := range names {
+		m := state.ModelID(name)
+		ids, err := state.ChildrenIf(ctx, c.Store, m.MachinesPath())
+		if err != nil {
+			r.err = fmt.Errorf("list the machines of model %s: %w", m, err)
+			return r
+		}
+		r.models = append(r.models, m)
+		for _, id := range ids {
+			r.machines[item{m, state.Ticket{Kind: state.TicketMachine, Name: id}}] = true
+		}
+	}
+	return r
+}
+
+// start has an instance started for the machine. First the machine is let enrol, so that no instance runs that cannot.
+func (c Config) start(ctx context.Context, j Job) error {
+	m, id := j.item.model, state.MachineID(j.item.Name)
+	machine, err := c.readMachine(ctx, m, id)
+	if err != nil || machine == nil || machine.Life != state.Alive {
+		return err
+	}
+	instance, err := c.startInstance(ctx, j.Cloud, m, *machine)
+	if err != nil {
+		return c.noteFailure(ctx, m, *machine, fmt.Errorf("start machine %s: %w", id, err))
+	}
+	c.Log.Info("machine has an instance", "model", m, "machine", id, "instance", instance.ID)
+	return c.record(ctx, func() (state.Txn, error) { return state.SetInstance(ctx, c.Store, m, id, instance, c.Now()) })
+}
+
+func (c Config) startInstance(ctx context.Context, cloud string, m state.ModelID, machine plan.Machine) (provider.Instance, error) {
+	p := c.Providers[cloud]
+	if p == nil {
+		return provider.Instance{}, c.noProvider(cloud)
+	}
+	controller, err := state.Read[state.Controller](ctx, c.Store, state.ControllersPath)
+	if err != nil {
+		return provider.Instance{}, err
+	}
+	addresses, err := state.Read[state.Addresses](ctx, c.Store, m.AddressesPath())
+	if err != nil {
+		return provider.Instance{}, err
+	}
+	var enrol state.Enrolment
+	err = c.record(ctx, func() (t state.Txn, err error) {
+		t, enrol, err = state.OpenEnrolment(ctx, c.Store, m, c.Key, machine.ID, c.Now())
+		return t, err
+	})
+	if err != nil {
+		return provider.Instance{}, err
+	}
+	req := provider.StartRequest{
+		Controller: controller.Value.UUID, Model: string(m), Machine: string(machine.ID),
+		Base: machine.Base.String(), Constraints: machine.Constraints, Placement: machine.Placement,
+		Init: provider.Init{Addresses: addresses.Value.API, CA: controller.Value.CA, Token: c.Key.EnrolmentToken(m, machine.ID),
+			Expires: enrol.Expires, AgentHash: addresses.Value.AgentHash},
+	}
+	if c.Script != nil {
+		if req.Init.Script, err = c.Script(req); err != nil {
+			return provider.Instance{}, fmt.Errorf("make the init script: %w", err)
+		}
+	}
+	return p.Start(ctx, req)
+}
+
+// stop ends the machine's instances and then the machine.
+func (c Config) stop(ctx context.Context, j Job) error {
+	m, id := j.item.model, state.MachineID(j.item.Name)
+	err := c.noProvider(j.Cloud)
+	if p := c.Providers[j.Cloud]; p != nil {
+		err = p.Stop(ctx, j.Instances...)
+	}
+	if err != nil && (!j.Late || ctx.Err() != nil) {
+		machine, rerr := c.readMachine(ctx, m, id)
+		if rerr != nil || machine == nil {
+			return errors.Join(err, rerr)
+		}
+		return c.noteFailure(ctx, m, *machine, fmt.Errorf("stop the instance of machine %s: %w", id, err))
+	}
+	if err != nil {
+		c.Log.Error("a machine goes at its deadline and its instance may still be there", "model", m, "machine", id, "instance", j.Instances, "err", err)
+	}
+	for {
+		t, done, err := state.BuryMachine(ctx, c.Store, m, id)
+		if err == nil {
+			err = c.write(ctx, t)
+		}
+		if err == nil && done {
+			c.Log.Info("machine is gone", "model", m, "machine", id)
+		}
+		if err != nil || done {
+			return err
+		}
+	}
+}
+
+// reap ends an instance if there is still no machine that it could belong to.
+func (c Config) reap(ctx context.Context, j Job) error {
+	there, err := c.exists(ctx, j.orphan.model.MachinePath(state.MachineID(j.orphan.Name)))
+	if err != nil || there {
+		return err
+	}
+	return c.Providers[j.Cloud].Stop(ctx, j.Instances...)
+}
+
+// noteFailure puts the provider's words where status shows them, with the time of the next try.
+func (c Config) noteFailure(ctx context.Context, m state.ModelID, machine plan.Machine, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	wait := plan.Backoff(machine.Instance.Failures+1, firstRetry, mostRetry)
+	if errors.Is(err, provider.ErrRefused) {
+		wait = mostRetry
+	}
+	now := c.Now()
+	note := c.record(ctx, func() (state.Txn, error) {
+		return state.FailInstance(ctx, c.Store, m, machine.ID, err.Error(), now, now.Add(wait))
+	})
+	return errors.Join(err, note)
+}
+
+// record commits what decide returns, again while the tree changes.
+func (c Config) record(ctx context.Context, decide func() (state.Txn, error)) error {
+	for {
+		t, err := decide()
+		if err != nil {
+			return err
+		}
+		if err = c.write(ctx, t); !errors.Is(err, state.ErrConflict) {
+			return err
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,111 @@
+// Package leader does what only one controller may do: it takes tickets, reads what they name, lets plan decide, asks
+// providers, and commits. Everything it does is decided from the tree alone, so that whoever leads next goes on.
+package leader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/grigri/grigri/provider"
+	"github.com/grigri/grigri/state"
+)
+
+// ErrDeposed means that the election node is gone: another controller leads, or will.
+var ErrDeposed = errors.New("no longer the leader")
+
+// Config is what a leader needs.
+type Config struct {
+	Store     state.Store
+	Fence     string                       // the node of this controller's election: every transaction checks that it is there
+	Providers map[string]provider.Provider // by cloud, as models name it
+	Key       state.Key
+	Log       *slog.Logger
+	Now       func() time.Time
+	// Script makes the first-boot script of a machine. Everything else of the request is filled in. Nil: no script.
+	Script func(provider.StartRequest) ([]byte, error)
+
+	Audit    time.Duration // how often everything is looked at without a ticket; zero: 10 minutes
+	Poll     time.Duration // how often instances that do not run yet are looked at; zero: 5 s
+	Parallel int           // calls of providers at once; zero: 8
+}
+
+func (c Config) check() (Config, error) {
+	switch {
+	case c.Store == nil:
+		return c, errors.New("leader: no Store")
+	case c.Fence == "":
+		return c, errors.New("leader: no Fence")
+	case len(c.Key) == 0:
+		return c, errors.New("leader: no Key")
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Audit == 0 {
+		c.Audit = 10 * time.Minute
+	}
+	if c.Poll == 0 {
+		c.Poll = 5 * time.Second
+	}
+	if c.Parallel == 0 {
+		c.Parallel = 8
+	}
+	return c, nil
+}
+
+// Run leads until ctx ends, which is no error, or until the fence falls, which is ErrDeposed. Nothing runs on after it.
+func Run(ctx context.Context, c Config) error {
+	ctx, cancel := context.WithCancel(ctx)
+	l, err := New(ctx, c)
+	if err != nil {
+		cancel()
+		return err
+	}
+	results := make(chan Result)
+	slots := make(chan struct{}, l.Parallel)
+	running := 0
+	defer func() {
+		cancel()
+		for ; running > 0; running-- {
+			<-results
+		}
+	}()
+	for {
+		jobs, err := l.Step(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("lead: %w", err)
+		}
+		for _, job := range jobs {
+			running++
+			go func() {
+				slots <- struct{}{}
+				r := l.Do(ctx, job)
+				<-slots
+				results <- r
+			}()
+		}
+		wait := l.Next().Sub(l.Now())
+		if l.Busy() {
+			wait = 0
+		}
+		timer := time.NewTimer(max(0, wait))
+		select {
+		case <-ctx.Done():
+		case <-l.C():
+		case <-timer.C:
+		case r := <-results:
+			running--
+			l.Take(r)
+		}
+		timer.Stop()
+	}
+}

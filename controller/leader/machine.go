@@ -1,0 +1,300 @@
+package leader
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/grigri/grigri/controller/plan"
+	"github.com/grigri/grigri/provider"
+	"github.com/grigri/grigri/state"
+)
+
+// A sight is a listing of a provider.
+type sight struct {
+	instances []provider.Instance
+	at        time.Time // not before this
+	err       error
+}
+
+func (l *Leader) lookMachine(ctx context.Context, it item) error {
+	m, id := it.model, state.MachineID(it.Name)
+	if l.working[it] {
+		return nil // it is looked at again when the provider has answered
+	}
+	machine, err := l.readMachine(ctx, m, id)
+	if err != nil {
+		return err
+	}
+	l.remember(it, machine)
+	if machine == nil {
+		return nil
+	}
+	model, err := state.ReadIf[state.Model](ctx, l.Store, m.Path())
+	if err != nil {
+		return err
+	}
+	if !model.Exists() {
+		return nil
+	}
+	cloud := model.Value.Cloud
+	if machine.Life != state.Alive {
+		for _, u := range machine.Units {
+			l.enqueue(m, state.TicketUnit, string(u))
+		}
+	}
+	switch a := plan.Provision(*machine, l.sightOf(cloud, it), l.Now()).(type) {
+	case plan.Wait:
+		l.again(it, a.Until)
+	case plan.Look:
+		l.lookers[it] = true
+		l.list()
+	case plan.Start:
+		l.job(Job{Kind: JobStart, Cloud: cloud, item: it})
+	case plan.Stop:
+		l.job(Job{Kind: JobStop, Cloud: cloud, item: it, Instances: a.Instances, Late: a.Late})
+	case plan.Bury:
+		return l.buryMachine(ctx, it)
+	case plan.Adopt:
+		t, err := state.SetInstance(ctx, l.Store, m, id, a.Instance, l.Now())
+		if err != nil {
+			return err
+		}
+		machine.Instance.Instance = a.Instance
+		l.remember(it, machine)
+		return l.commit(ctx, it, t)
+	case plan.Lose:
+		l.Log.Warn("the instance of a machine is gone", "model", m, "machine", id, "instance", machine.Instance.ID)
+		t, err := state.LoseInstance(ctx, l.Store, m, id, l.Now())
+		if err != nil {
+			return err
+		}
+		l.queue[it] = true
+		return l.commit(ctx, it, t)
+	}
+	return nil
+}
+
+func (l *Leader) buryMachine(ctx context.Context, it item) error {
+	id := state.MachineID(it.Name)
+	err := l.steps(ctx, it, func() (state.Txn, bool, error) { return state.BuryMachine(ctx, l.Store, it.model, id) })
+	if err == nil {
+		l.remember(it, nil)
+		l.enqueue(it.model, state.TicketModel, "")
+		l.Log.Info("machine is gone", "model", it.model, "machine", id)
+	}
+	return err
+}
+
+// remember keeps in mind whether the machine is free, and whether its instance is still to run.
+func (l *Leader) remember(it item, m *plan.Machine) {
+	id := state.MachineID(it.Name)
+	delete(l.pending, it)
+	delete(l.free[it.model], id)
+	if m == nil || m.Life != state.Alive {
+		return
+	}
+	if len(m.Units) == 0 {
+		l.setFree(it.model, id)
+	}
+	if m.Instance.ID != "" && (m.Instance.State == provider.Pending || m.Instance.State == provider.Running && len(m.Instance.Addresses) == 0) {
+		l.pending[it] = true
+	}
+}
+
+func (l *Leader) setFree(m state.ModelID, id state.MachineID) {
+	if l.free[m] == nil {
+		l.free[m] = map[state.MachineID]bool{}
+	}
+	l.free[m][id] = true
+}
+
+// sightOf is what is known of the machine from a listing of just now.
+func (l *Leader) sightOf(cloud string, it item) plan.Sight {
+	s := l.sights[cloud]
+	switch {
+	case l.Providers[cloud] == nil:
+		return plan.Sight{Asked: true, At: l.Now()} // no one can have started anything
+	case s == nil:
+		return plan.Sight{}
+	case s.err != nil:
+		return plan.Sight{Failed: true}
+	}
+	out := plan.Sight{Asked: true, At: s.at}
+	for _, in := range s.instances {
+		if in.Model == string(it.model) && in.Machine == it.Name && in.State != provider.Gone {
+			out.Instances = append(out.Instances, in)
+		}
+	}
+	return out
+}
+
+// list has every provider listed that is not being listed.
+func (l *Leader) list() {
+	for _, cloud := range slices.Sorted(maps.Keys(l.Providers)) {
+		if !l.listing[cloud] {
+			l.listing[cloud] = true
+			l.jobs = append(l.jobs, Job{Kind: JobList, Cloud: cloud, audit: l.auditing[cloud]})
+			delete(l.auditing, cloud)
+		}
+	}
+}
+
+func (l *Leader) job(j Job) {
+	l.working[j.item] = true
+	l.jobs = append(l.jobs, j)
+}
+
+// Take hears what has become of a job.
+func (l *Leader) Take(r Result) {
+	j := r.job
+	if errors.Is(r.err, ErrDeposed) {
+		l.deposed = true
+	}
+	switch {
+	case j.Kind == JobReap:
+		return // what is left is found at the next audit
+	case j.Kind != JobList:
+		delete(l.working, j.item)
+		if r.err != nil {
+			l.again(j.item, r.retry)
+			return
+		}
+		l.queue[j.item] = true
+		l.enqueue(j.item.model, state.TicketModel, "")
+		return
+	}
+	delete(l.listing, j.Cloud)
+	if l.auditing[j.Cloud] {
+		l.list()
+	}
+	l.sights[j.Cloud] = &sight{r.instances, r.at, r.err}
+	for it := range l.lookers {
+		l.queue[it] = true
+	}
+	clear(l.lookers)
+	for it := range l.pending {
+		l.queue[it] = true
+	}
+	if r.err != nil {
+		l.Log.Warn("cannot list instances, will try again", "cloud", j.Cloud, "err", r.err)
+		return
+	}
+	for it := range r.machines {
+		l.queue[it] = true
+	}
+	for _, batch := range orphans(r) {
+		l.Log.Warn("an instance belongs to no machine and is stopped", "cloud", j.Cloud, "instance", batch.Instances)
+		l.jobs = append(l.jobs, batch)
+	}
+}
+
+// orphans is a job for each instance that belongs to no machine.
+func orphans(r Result) []Job {
+	tree := map[state.ModelID]map[state.MachineID]bool{}
+	for it := range r.machines {
+		if tree[it.model] == nil {
+			tree[it.model] = map[state.MachineID]bool{}
+		}
+		tree[it.model][state.MachineID(it.Name)] = true
+	}
+	for _, m := range r.models {
+		if tree[m] == nil {
+			tree[m] = map[state.MachineID]bool{}
+		}
+	}
+	var out []Job
+	for _, in := range plan.Orphans(r.instances, tree) {
+		out = append(out, Job{Kind: JobReap, Cloud: r.job.Cloud, Instances: []provider.InstanceID{in.ID},
+			orphan: item{state.ModelID(in.Model), state.Ticket{Kind: state.TicketMachine, Name: in.Machine}}})
+	}
+	return out
+}
+
+// place finds homes for units and moves them in.
+func (l *Leader) place(ctx context.Context, m state.ModelID, names map[state.UnitName]bool) error {
+	model, err := state.ReadIf[modelConstraints](ctx, l.Store, m.ConstraintsPath())
+	if err != nil {
+		return err
+	}
+	info, err := state.ReadIf[state.Model](ctx, l.Store, m.Path())
+	if err != nil {
+		return err
+	}
+	var units []plan.Homeless
+	wanted := map[state.MachineID]bool{}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		rec, err := state.ReadIf[state.Unit](ctx, l.Store, m.UnitPath(name))
+		if err != nil {
+			return err
+		}
+		if !rec.Exists() || rec.Value.Machine != "" || rec.Value.Life != state.Alive {
+			l.enqueue(m, state.TicketUnit, string(name))
+			continue
+		}
+		app, err := state.ReadIf[state.Application](ctx, l.Store, m.ApplicationPath(name.Application()))
+		if err != nil {
+			return err
+		}
+		units = append(units, plan.Homeless{Name: name, Placement: rec.Value.Placement, Base: app.Value.Base,
+			Constraints: app.Value.Constraints, Created: rec.Value.Created})
+		if p, err := state.ParsePlacement(rec.Value.Placement); err == nil && p.Machine != "" {
+			wanted[p.Machine] = true
+		}
+	}
+	for id := range l.free[m] {
+		wanted[id] = true
+	}
+	var machines []plan.Machine
+	for _, id := range slices.Sorted(maps.Keys(wanted)) {
+		machine, err := l.readMachine(ctx, m, id)
+		if err != nil {
+			return err
+		}
+		if machine != nil {
+			machine.Required = info.Value.Name == state.ControllerModel && id == "0"
+			machines = append(machines, *machine)
+		}
+	}
+	return l.moveIn(ctx, m, plan.Place(units, model.Value, machines))
+}
+
+func (l *Leader) moveIn(ctx context.Context, m state.ModelID, homes []plan.Home) error {
+	var fresh []state.NewHome
+	var errs []error
+	for _, h := range homes {
+		it := item{m, state.Ticket{Kind: state.TicketUnit, Name: string(h.Unit)}}
+		if h.Refused != "" {
+			errs = append(errs, l.settle(ctx, it, errors.New("no place for the unit: "+h.Refused)))
+			continue
+		}
+		if h.Machine == "" {
+			fresh = append(fresh, state.NewHome{Unit: h.Unit, Want: h.New})
+			continue
+		}
+		t, err := state.Assign(ctx, l.Store, m, l.Key, h.Unit, h.Machine)
+		if err == nil {
+			err = l.commit(ctx, it, t)
+		}
+		if err == nil {
+			delete(l.free[m], h.Machine)
+			l.Log.Info("unit has a machine", "model", m, "unit", h.Unit, "machine", h.Machine)
+		}
+		errs = append(errs, l.settle(ctx, it, err))
+	}
+	for batch := range slices.Chunk(fresh, state.HomesPerEdit) {
+		t, ids, err := state.AssignNew(ctx, l.Store, m, l.by(), l.Key, batch)
+		if err == nil {
+			err = l.write(ctx, t)
+		}
+		if err == nil {
+			l.Log.Info("units have new machines", "model", m, "machines", ids)
+		}
+		for _, h := range batch {
+			errs = append(errs, l.settle(ctx, item{m, state.Ticket{Kind: state.TicketUnit, Name: string(h.Unit)}}, err))
+		}
+	}
+	return errors.Join(errs...)
+}
