@@ -177,18 +177,17 @@ func (c Config) stop(ctx context.Context, j Job) error {
 	if err != nil {
 		c.Log.Error("a machine goes at its deadline and its instance may still be there", "model", m, "machine", id, "instance", j.Instances, "err", err)
 	}
-	for {
-		t, done, err := state.BuryMachine(ctx, c.Store, m, id)
-		if err == nil {
-			err = c.write(ctx, t)
-		}
-		if err == nil && done {
-			c.Log.Info("machine is gone", "model", m, "machine", id)
-		}
-		if err != nil || done {
+	for done := false; !done; {
+		err := c.record(ctx, func() (t state.Txn, err error) {
+			t, done, err = state.BuryMachine(ctx, c.Store, m, id)
+			return t, err
+		})
+		if err != nil {
 			return err
 		}
 	}
+	c.Log.Info("machine is gone", "model", m, "machine", id)
+	return nil
 }
 
 // reap ends an instance if there is still no machine that it could belong to.
@@ -216,14 +215,19 @@ func (c Config) noteFailure(ctx context.Context, m state.ModelID, machine plan.M
 	return errors.Join(err, note)
 }
 
-// record commits what decide returns, again while the tree changes.
+// record commits what decide returns, again while the tree changes, and a few times when nobody knows whether it was
+// committed: what decide returns may happen twice.
 func (c Config) record(ctx context.Context, decide func() (state.Txn, error)) error {
-	for {
+	for unknown := 0; ; {
 		t, err := decide()
 		if err != nil {
 			return err
 		}
-		if err = c.write(ctx, t); !errors.Is(err, state.ErrConflict) {
+		err = c.write(ctx, t)
+		switch {
+		case errors.Is(err, state.ErrUnknown) && unknown < 3:
+			unknown++
+		case !errors.Is(err, state.ErrConflict):
 			return err
 		}
 		if ctx.Err() != nil {

@@ -135,6 +135,7 @@ type store struct {
 	dieAt   int  // the commit, counted from 1, at which it dies; zero: never
 	after   bool // it dies after the commit, not before
 	ops     int  // the most in a commit
+	loseAt  int  // the commit whose reply is lost
 }
 
 var errDied = errors.New("died")
@@ -142,6 +143,9 @@ var errDied = errors.New("died")
 func (s *store) Commit(ctx context.Context, t state.Txn) ([]string, error) {
 	s.commits++
 	s.ops = max(s.ops, len(t.Ops))
+	if s.commits == s.loseAt {
+		s.LoseReply()
+	}
 	if s.dieAt > 0 && s.commits == s.dieAt && !s.after {
 		panic(errDied)
 	}
@@ -433,6 +437,17 @@ func (w *world) want(what string) {
 	if got := w.show(); got != what {
 		w.Errorf("\ngot  %s\nwant %s\n%s", got, what, w.logs)
 	}
+}
+
+func (w *world) history() string {
+	ctx := context.Background()
+	names, _ := state.ChildrenIf(ctx, w.store.Client, model.HistoryPath())
+	var out []string
+	for _, name := range names {
+		rec, _ := state.ReadIf[state.Change](ctx, w.store.Client, model.HistoryPath()+"/"+name)
+		out = append(out, rec.Value.User+" "+rec.Value.What+" "+rec.Value.Details)
+	}
+	return strings.Join(out, "\n")
 }
 
 // quiet wants no ticket left.
