@@ -15,11 +15,12 @@ const (
 	ElectionPath    = "/controllers/election"
 	PresencePath    = "/controllers/presence"
 	UsersPath       = "/users"
+	RequestsPath    = "/requests" // one node a user's request that changed something: its answer, should it come again
 )
 
 // Roots is every node that bootstrap makes, parents first.
 func Roots() []string {
-	return []string{ModelsPath, ModelNamesPath, ControllersPath, ElectionPath, PresencePath, UsersPath}
+	return []string{ModelsPath, ModelNamesPath, ControllersPath, ElectionPath, PresencePath, UsersPath, RequestsPath}
 }
 
 // ModelNamePath holds the name of a model of a user.
@@ -27,6 +28,9 @@ func ModelNamePath(owner, name string) string { return ModelNamesPath + "/" + ow
 
 // UserPath is where a User is.
 func UserPath(name string) string { return UsersPath + "/" + name }
+
+// RequestPath is where the answer to a request is.
+func RequestPath(id string) string { return RequestsPath + "/" + id }
 
 // Path is the model's own node, whose data is the Model.
 func (m ModelID) Path() string { return ModelsPath + "/" + string(m) }

@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -103,7 +104,7 @@ func (c *Client) send(ctx context.Context, k call) (*http.Response, error) {
 	deadline := time.Now().Add(c.config.Patience)
 	for try := 0; ; try++ {
 		address := c.config.Addresses[try%len(c.config.Addresses)]
-		resp, err := c.once(ctx, k, address, id)
+		resp, err := c.once(ctx, k, address, id, try)
 		if err == nil {
 			return resp, nil
 		}
@@ -119,7 +120,7 @@ func (c *Client) send(ctx context.Context, k call) (*http.Response, error) {
 	}
 }
 
-func (c *Client) once(ctx context.Context, k call, address, id string) (*http.Response, error) {
+func (c *Client) once(ctx context.Context, k call, address, id string, try int) (*http.Response, error) {
 	method, path, err := fill(k.route, k.path)
 	if err != nil {
 		return nil, err
@@ -153,6 +154,9 @@ func (c *Client) once(ctx context.Context, k call, address, id string) (*http.Re
 	req.SetBasicAuth(c.config.User, c.config.Password)
 	if method != http.MethodGet {
 		req.Header.Set(userapi.RequestHeader, id)
+		if try > 0 {
+			req.Header.Set(userapi.RetryHeader, strconv.Itoa(try))
+		}
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {

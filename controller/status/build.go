@@ -103,6 +103,17 @@ func worst(names []state.UnitName, units map[state.UnitName]Unit) Info {
 	return found
 }
 
+// Worst is worst of what units say of themselves.
+func Worst(units map[state.UnitName]state.StatusInfo) state.StatusInfo {
+	out, rank := state.StatusInfo{Status: "unknown"}, len(severity)
+	for _, n := range sortedUnits(slices.Collect(maps.Keys(units))) {
+		if r := slices.Index(severity, units[n].Status); r >= 0 && r < rank {
+			out, rank = units[n], r
+		}
+	}
+	return out
+}
+
 // related is who is at the other end of each endpoint.
 func (b builder) related(name state.ApplicationName) map[string][]RelatedApplication {
 	var out map[string][]RelatedApplication

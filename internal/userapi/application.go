@@ -74,6 +74,8 @@ type Refresh struct {
 type Refreshed struct {
 	From charm.ID `json:"from"`
 	To   charm.ID `json:"to"`
+
+	Dropped []string `json:"dropped,omitempty"` // settings that the new charm does not have
 }
 
 // Expose opens endpoints to the world. No endpoint means all, to everyone.

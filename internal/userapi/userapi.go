@@ -59,6 +59,9 @@ const (
 // the same name, within an hour, is not done again: it gets the first one's answer.
 const RequestHeader = "Grigri-Request"
 
+// RetryHeader is not empty in a request that has been sent before.
+const RetryHeader = "Grigri-Retry"
+
 // RevisionHeader is what a long poll gives as its parameter "after".
 const RevisionHeader = "Grigri-Revision"
 

@@ -1,0 +1,132 @@
+// Package api is the controller's HTTPS interface: one table of routes, with who may use each.
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/grigri/grigri/controller/archive"
+	"github.com/grigri/grigri/controller/logs"
+	"github.com/grigri/grigri/internal/pki"
+	"github.com/grigri/grigri/internal/userapi"
+	"github.com/grigri/grigri/provider"
+	"github.com/grigri/grigri/state"
+)
+
+// A Route is one row of the table of all routes.
+type Route struct {
+	Pattern string // of userapi or agentapi: "POST /v1/models"
+	Access  Access
+	Handle  func(context.Context, *Server, *request) (any, error)
+	Patient bool // it may take as long as its caller waits
+}
+
+// An Access says who may use a route.
+type Access int
+
+// The levels of access. Of a model's routes Reader and Writer are its owner and superusers; others do not learn that the model is there.
+const (
+	Nobody  Access = iota // no route has it
+	Open                  // everyone
+	Machine               // a machine that shows its certificate
+	Reader                // a user who may see
+	Writer                // a user who may change
+	Admin                 // a superuser
+)
+
+// Config is what a Server needs.
+type Config struct {
+	Store     state.Store
+	Key       state.Key
+	Authority pki.Authority
+	Charms    archive.Dir
+	Agents    archive.Dir // what every machine may fetch before anyone knows it
+	Logs      *logs.Store
+	Provider  provider.Provider
+	Addresses state.Addresses // of controllers and ZooKeeper, as agents are to be told
+	Chroot    string          // of the tree
+	Leads     func() bool     // whether this controller leads; nil: it does not
+	Stop      func()          // ends the daemon; nil: it cannot be asked to
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+// A Server answers the routes. It is an http.Handler.
+type Server struct {
+	Config
+	mux    *http.ServeMux
+	users  verified
+	charms charmIndex
+	ending context.Context // ends when those who wait should not any more
+	end    context.CancelFunc
+}
+
+// New returns a server of the routes.
+func New(c Config) (*Server, error) {
+	switch {
+	case c.Store == nil, c.Logs == nil, c.Provider == nil:
+		return nil, errors.New("the API needs a store, logs and a provider")
+	case c.Charms == "" || c.Agents == "":
+		return nil, errors.New("the API needs directories for archives")
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{Config: c, mux: http.NewServeMux()}
+	s.ending, s.end = context.WithCancel(context.Background())
+	for _, r := range Routes() {
+		s.mux.HandleFunc(r.Pattern, func(w http.ResponseWriter, req *http.Request) { s.serve(w, req, r) })
+	}
+	s.mux.HandleFunc("/", func(w http.ResponseWriter, req *http.Request) {
+		s.refuse(w, req, &userapi.Error{Code: userapi.NotFound, Message: "there is no " + req.Method + " " + req.URL.Path + " here: are client and controller of the same version?"})
+	})
+	return s, nil
+}
+
+// End makes those who wait for something be answered now: the server is about to go.
+func (s *Server) End() { s.end() }
+
+// patience is how long a request may take whose route is not Patient.
+const patience = 30 * time.Second
+
+// uploadPatience is how long the upload of an archive may take.
+const uploadPatience = 10 * time.Minute
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, route Route) {
+	began := time.Now()
+	ctx := r.Context()
+	if !route.Patient {
+		limit := patience
+		if r.Method == http.MethodPut && r.ContentLength > 1<<20 {
+			limit = uploadPatience
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	q := &request{Request: r, writer: w}
+	err := s.admit(ctx, q, route.Access)
+	var out any
+	if err == nil {
+		out, err = route.Handle(ctx, s, q)
+	}
+	level := slog.LevelDebug
+	if r.Method != http.MethodGet && route.Access > Machine {
+		level = slog.LevelInfo
+	}
+	s.Log.Log(ctx, level, "request", "method", r.Method, "path", r.URL.Path, "by", q.who(), "took", time.Since(began).Round(time.Microsecond), "err", err)
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	s.answer(w, r, out)
+}

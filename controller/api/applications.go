@@ -1,0 +1,323 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+
+	"github.com/grigri/grigri/charm"
+	"github.com/grigri/grigri/internal/userapi"
+	"github.com/grigri/grigri/provider"
+	"github.com/grigri/grigri/state"
+)
+
+// parseBase reads a base as users write it: "ubuntu@24.04", or with a risk, "ubuntu@24.04/stable".
+func parseBase(text string) (charm.Base, error) {
+	if text == "" {
+		return charm.Base{}, nil
+	}
+	name, channel, _ := strings.Cut(text, "@")
+	channel, _, _ = strings.Cut(channel, "/")
+	if name == "" || channel == "" {
+		return charm.Base{}, invalid(fmt.Sprintf("base %q is not valid: expected NAME@CHANNEL, such as ubuntu@24.04", text))
+	}
+	return charm.Base{Name: name, Channel: channel}, nil
+}
+
+// values is settings as they came, for state to give them their types.
+func values(set map[string]string) map[string]any {
+	out := make(map[string]any, len(set))
+	for k, v := range set {
+		out[k] = v
+	}
+	return out
+}
+
+func deploy(ctx context.Context, s *Server, q *request) (any, error) {
+	var want userapi.Deploy
+	if err := q.decode(&want); err != nil {
+		return nil, err
+	}
+	m := q.model.UUID
+	c, err := s.charmOf(ctx, s.Store, m, want.Charm)
+	if err != nil {
+		return nil, err
+	}
+	base, err := parseBase(want.Base)
+	if err != nil {
+		return nil, err
+	}
+	if want.Name == "" {
+		want.Name = state.ApplicationName(c.ID.Name)
+	}
+	d := state.Deployment{Name: want.Name, Charm: c.ID.String(), Base: base, Config: values(want.Config), Trust: want.Trust,
+		Constraints: want.Constraints, Units: want.Units, Placements: want.To, Force: want.Force}
+	out, err := once(ctx, s, q, m, "", func(ctx context.Context, r state.Reader, by state.By) (state.Txn, state.Deployed, error) {
+		return state.Deploy(ctx, r, m, by, s.Key, d)
+	})
+	if err != nil {
+		return nil, err
+	}
+	units, err := s.moreUnits(ctx, q, want.Name, out, want.To)
+	return userapi.Deployed{Application: want.Name, Charm: c.ID, Base: out.Base, Units: units}, err
+}
+
+// moreUnits adds the units that did not fit into one transaction.
+func (s *Server) moreUnits(ctx context.Context, q *request, a state.ApplicationName, done state.Deployed, to []string) ([]state.UnitName, error) {
+	units := done.Units
+	for step := 1; done.Left > 0; step++ {
+		var err error
+		rest := to[min(len(to), len(units)):]
+		done, err = once(ctx, s, q, q.model.UUID, fmt.Sprintf(".%d", step), func(ctx context.Context, r state.Reader, by state.By) (state.Txn, state.Deployed, error) {
+			return state.AddUnits(ctx, r, q.model.UUID, by, a, done.Left, rest)
+		})
+		if err != nil {
+			return units, fmt.Errorf("%d units of %s were added, then: %w", len(units), a, err)
+		}
+		units = append(units, done.Units...)
+	}
+	return units, nil
+}
+
+// record is the application in the path.
+func (s *Server) record(ctx context.Context, q *request) (state.ApplicationName, state.Application, error) {
+	name, err := q.application()
+	if err != nil {
+		return name, state.Application{}, err
+	}
+	rec, err := state.Read[state.Application](ctx, s.Store, q.model.UUID.ApplicationPath(name))
+	if errors.Is(err, state.ErrNotFound) {
+		err = notFound("application", string(name))
+	}
+	return name, rec.Value, err
+}
+
+func showApplication(ctx context.Context, s *Server, q *request) (any, error) {
+	name, app, err := s.record(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	m := q.model.UUID
+	c, err := s.charmOf(ctx, s.Store, m, app.Charm.String())
+	if err != nil {
+		return nil, err
+	}
+	exposed, err := state.ReadIf[state.Exposed](ctx, s.Store, m.ExposedPath(name))
+	if err != nil {
+		return nil, err
+	}
+	units, err := state.UnitsOf(ctx, s.Store, m, name)
+	if err != nil {
+		return nil, err
+	}
+	const space = "alpha" // the only one
+	bindings := map[string]string{"": space}
+	for ep := range c.Charm.Meta.Endpoints {
+		bindings[ep] = space
+	}
+	for _, b := range c.Charm.Meta.ExtraBindings {
+		bindings[b] = space
+	}
+	return userapi.Application{Name: name, Charm: app.Charm, Base: app.Base, Constraints: app.Constraints, Principal: !app.Subordinate,
+		Exposed: exposed.Value.Exposed, Endpoints: exposed.Value.Endpoints, Bindings: bindings, Trust: app.Trust, Life: app.Life.Word(), Units: units}, nil
+}
+
+func removeApplication(ctx context.Context, s *Server, q *request) (any, error) {
+	name, err := q.application()
+	if err != nil {
+		return nil, err
+	}
+	how, err := q.ending()
+	if err != nil {
+		return nil, err
+	}
+	m := q.model.UUID
+	out, err := change(ctx, s, q, m, func(ctx context.Context, r state.Reader, by state.By) (state.Txn, state.RemovedApplication, error) {
+		return state.RemoveApplication(ctx, r, m, by, name, how)
+	})
+	effects := []string{"will remove application " + string(name)}
+	for _, u := range out.Units {
+		effects = append(effects, "- will remove unit "+string(u))
+	}
+	return userapi.Removal{Effects: effects}, err
+}
+
+func showConfig(ctx context.Context, s *Server, q *request) (any, error) {
+	name, app, err := s.record(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.charmOf(ctx, s.Store, q.model.UUID, app.Charm.String())
+	if err != nil {
+		return nil, err
+	}
+	set := c.Charm.Options.Normalize(app.Config)
+	out := userapi.Config{Application: name, Charm: app.Charm.Name, Settings: map[string]userapi.Option{}}
+	for key, o := range c.Charm.Options {
+		shown := userapi.Option{Description: o.Description, Type: o.Type, Default: o.Default, Value: o.Default, Source: "default"}
+		if o.Default == nil {
+			shown.Source = "unset"
+		}
+		if v, ok := set[key]; ok && v != nil {
+			shown.Value, shown.Source = v, "user"
+		}
+		out.Settings[key] = shown
+	}
+	trust := userapi.Option{Description: "Does this application have access to trusted credentials", Type: "bool", Value: app.Trust, Default: false, Source: "default"}
+	if app.Trust {
+		trust.Source = "user"
+	}
+	out.Generic = map[string]userapi.Option{"trust": trust}
+	return out, nil
+}
+
+func setConfig(ctx context.Context, s *Server, q *request) (any, error) {
+	var want userapi.Settings
+	name, err := q.application()
+	if err == nil {
+		err = q.decode(&want)
+	}
+	if err != nil {
+		return nil, err
+	}
+	m := q.model.UUID
+	set := maps.Clone(want.Set)
+	if text, ok := set["trust"]; ok { // a setting of every application, whatever its charm
+		delete(set, "trust")
+		trust, err := (setting{value: false}).typed(text)
+		if err != nil {
+			return nil, invalid(`option "trust" expected bool, got ` + fmt.Sprintf("%q", text))
+		}
+		if err := s.trust(ctx, q, name, trust == true, ".trust"); err != nil {
+			return nil, err
+		}
+	}
+	if len(set) == 0 && len(want.Reset) == 0 {
+		return nil, nil
+	}
+	_, err = once(ctx, s, q, m, "", nothing(func(ctx context.Context, r state.Reader, by state.By) (state.Txn, error) {
+		return state.SetConfig(ctx, r, m, by, name, values(set), want.Reset)
+	}))
+	return nil, err
+}
+
+func setTrust(ctx context.Context, s *Server, q *request) (any, error) {
+	var want userapi.Trust
+	name, err := q.application()
+	if err == nil {
+		err = q.decode(&want)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.trust(ctx, q, name, want.Trust, "")
+}
+
+func (s *Server) trust(ctx context.Context, q *request, name state.ApplicationName, trust bool, step string) error {
+	m := q.model.UUID
+	_, err := once(ctx, s, q, m, step, nothing(func(ctx context.Context, r state.Reader, by state.By) (state.Txn, error) {
+		return state.SetTrust(ctx, r, m, by, name, trust)
+	}))
+	return err
+}
+
+func showConstraints(ctx context.Context, s *Server, q *request) (any, error) {
+	_, app, err := s.record(ctx, q)
+	return app.Constraints, err
+}
+
+func setConstraints(ctx context.Context, s *Server, q *request) (any, error) {
+	var want provider.Constraints
+	name, err := q.application()
+	if err == nil {
+		err = q.decode(&want)
+	}
+	if err != nil {
+		return nil, err
+	}
+	m := q.model.UUID
+	_, err = once(ctx, s, q, m, "", nothing(func(ctx context.Context, r state.Reader, by state.By) (state.Txn, error) {
+		return state.SetConstraints(ctx, r, m, by, name, want)
+	}))
+	return nil, err
+}
+
+func refresh(ctx context.Context, s *Server, q *request) (any, error) {
+	var want userapi.Refresh
+	name, err := q.application()
+	if err == nil {
+		err = q.decode(&want)
+	}
+	if err != nil {
+		return nil, err
+	}
+	m := q.model.UUID
+	c, err := s.charmOf(ctx, s.Store, m, want.Charm)
+	if err != nil {
+		return nil, err
+	}
+	base, err := parseBase(want.Base)
+	if err != nil {
+		return nil, err
+	}
+	f := state.Refresh{Application: name, Charm: c.ID.String(), Config: values(want.Config), Base: base, Force: want.Force}
+	out, err := once(ctx, s, q, m, "", func(ctx context.Context, r state.Reader, by state.By) (state.Txn, state.Refreshed, error) {
+		return state.SetCharm(ctx, r, m, by, s.Key, f)
+	})
+	return userapi.Refreshed{From: out.Was, To: out.Is, Dropped: out.Dropped}, err
+}
+
+func expose(ctx context.Context, s *Server, q *request) (any, error) {
+	var want userapi.Expose
+	name, err := q.application()
+	if err == nil {
+		err = q.decode(&want)
+	}
+	if err == nil {
+		err = checkCIDRs(want.CIDRs)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(want.CIDRs) == 0 {
+		want.CIDRs = []string{"0.0.0.0/0", "::/0"}
+	}
+	endpoints := map[string]state.ExposedEndpoint{}
+	for _, e := range want.Endpoints {
+		endpoints[e] = state.ExposedEndpoint{CIDRs: want.CIDRs}
+	}
+	if len(want.Endpoints) == 0 {
+		endpoints[""] = state.ExposedEndpoint{CIDRs: want.CIDRs}
+	}
+	m := q.model.UUID
+	_, err = once(ctx, s, q, m, "", nothing(func(ctx context.Context, r state.Reader, by state.By) (state.Txn, error) {
+		return state.Expose(ctx, r, m, by, name, endpoints)
+	}))
+	return nil, err
+}
+
+func unexpose(ctx context.Context, s *Server, q *request) (any, error) {
+	name, err := q.application()
+	if err != nil {
+		return nil, err
+	}
+	m := q.model.UUID
+	_, err = once(ctx, s, q, m, "", nothing(func(ctx context.Context, r state.Reader, by state.By) (state.Txn, error) {
+		return state.Unexpose(ctx, r, m, by, name, q.URL.Query()["endpoint"])
+	}))
+	return nil, err
+}
+
+func listActions(ctx context.Context, s *Server, q *request) (any, error) {
+	_, app, err := s.record(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.charmOf(ctx, s.Store, q.model.UUID, app.Charm.String())
+	if c.Charm.Actions == nil {
+		return map[string]charm.Action{}, err
+	}
+	return c.Charm.Actions, err
+}

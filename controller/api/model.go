@@ -1,0 +1,159 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/grigri/grigri/controller/status"
+	"github.com/grigri/grigri/controller/view"
+	"github.com/grigri/grigri/internal/userapi"
+	"github.com/grigri/grigri/internal/version"
+	"github.com/grigri/grigri/provider"
+	"github.com/grigri/grigri/state"
+)
+
+// look is how often one who waits looks again.
+const look = 500 * time.Millisecond
+
+// maxWait is how long one request may wait.
+const maxWait = time.Minute
+
+// showStatus is the status, at once or when it is no longer what the caller has seen.
+func showStatus(ctx context.Context, s *Server, q *request) (any, error) {
+	wait, err := q.duration("wait")
+	if err != nil {
+		return nil, err
+	}
+	after, selectors := q.URL.Query().Get("after"), q.URL.Query()["select"]
+	deadline := time.Now().Add(min(wait, maxWait))
+	for {
+		report, err := s.report(ctx, q.model.UUID, selectors)
+		if err != nil {
+			return nil, err
+		}
+		revision := revisionOf(report)
+		if revision != after || !time.Now().Before(deadline) || !s.pause(ctx, look) {
+			q.writer.Header().Set(userapi.RevisionHeader, revision)
+			return report, nil
+		}
+	}
+}
+
+// pause waits, and is false when there is no use in going on.
+func (s *Server) pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+	case <-s.ending.Done():
+	}
+	return false
+}
+
+func (s *Server) report(ctx context.Context, m state.ModelID, selectors []string) (status.Report, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	snapshot, err := view.Read(ctx, s.Store, m)
+	if errors.Is(err, state.ErrNotFound) {
+		return status.Report{}, notFound("model", string(m))
+	}
+	if err != nil {
+		return status.Report{}, err
+	}
+	snapshot.Version = version.Juju
+	return status.Filter(status.Build(snapshot, s.Now()), selectors), nil
+}
+
+// revisionOf names what a report says, but for when.
+func revisionOf(r status.Report) string {
+	r.Status.Controller.Timestamp = ""
+	data, err := json.Marshal(r)
+	if err != nil {
+		return ""
+	}
+	h := sha256.Sum256(data)
+	return hex.EncodeToString(h[:8])
+}
+
+func showHistory(ctx context.Context, s *Server, q *request) (any, error) {
+	limit, err := q.number("limit")
+	if err != nil {
+		return nil, err
+	}
+	names, err := state.ChildrenIf(ctx, s.Store, q.model.UUID.HistoryPath())
+	if err != nil {
+		return nil, fmt.Errorf("read the history: %w", err)
+	}
+	slices.Sort(names)
+	if limit > 0 && len(names) > limit {
+		names = names[len(names)-limit:]
+	}
+	out := make([]state.Change, 0, len(names))
+	for _, name := range names {
+		rec, err := state.ReadIf[state.Change](ctx, s.Store, q.model.UUID.HistoryPath()+"/"+name)
+		if err != nil {
+			return nil, fmt.Errorf("read the history: %w", err)
+		}
+		if rec.Exists() {
+			out = append(out, rec.Value)
+		}
+	}
+	return out, nil
+}
+
+func showModelConfig(ctx context.Context, s *Server, q *request) (any, error) {
+	rec, err := state.ReadIf[state.ModelConfig](ctx, s.Store, q.model.UUID.ConfigPath())
+	if err != nil {
+		return nil, fmt.Errorf("read the settings of model %s: %w", q.model.Name, err)
+	}
+	return modelSettings(q.model, rec.Value, version.Juju), nil
+}
+
+func setModelConfig(ctx context.Context, s *Server, q *request) (any, error) {
+	var want userapi.Settings
+	if err := q.decode(&want); err != nil {
+		return nil, err
+	}
+	config, warnings, err := checkModelConfig(want.Set)
+	if err != nil {
+		return nil, err
+	}
+	m := q.model.UUID
+	_, err = once(ctx, s, q, m, "", func(ctx context.Context, r state.Reader, by state.By) (state.Txn, state.ModelConfig, error) {
+		return state.SetModelConfig(ctx, r, m, by, config, want.Reset)
+	})
+	return userapi.Warnings{Warnings: warnings}, err
+}
+
+func showModelConstraints(ctx context.Context, s *Server, q *request) (any, error) {
+	rec, err := state.ReadIf[provider.Constraints](ctx, s.Store, q.model.UUID.ConstraintsPath())
+	return rec.Value, err
+}
+
+func setModelConstraints(ctx context.Context, s *Server, q *request) (any, error) {
+	var want provider.Constraints
+	if err := q.decode(&want); err != nil {
+		return nil, err
+	}
+	m := q.model.UUID
+	_, err := once(ctx, s, q, m, "", nothing(func(ctx context.Context, r state.Reader, by state.By) (state.Txn, error) {
+		return state.SetModelConstraints(ctx, r, m, by, want)
+	}))
+	return nil, err
+}
+
+// nothing is a change that has no result.
+func nothing(decide func(context.Context, state.Reader, state.By) (state.Txn, error)) func(context.Context, state.Reader, state.By) (state.Txn, struct{}, error) {
+	return func(ctx context.Context, r state.Reader, by state.By) (state.Txn, struct{}, error) {
+		t, err := decide(ctx, r, by)
+		return t, struct{}{}, err
+	}
+}

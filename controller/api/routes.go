@@ -1,0 +1,72 @@
+package api
+
+import (
+	"github.com/grigri/grigri/internal/agentapi"
+	"github.com/grigri/grigri/internal/userapi"
+)
+
+// Routes is every route there is.
+func Routes() []Route {
+	return []Route{
+		{Pattern: userapi.HealthRoute, Access: Open, Handle: health},
+
+		{Pattern: userapi.ControllerRoute, Access: Reader, Handle: showController},
+		{Pattern: userapi.DestroyControllerRoute, Access: Admin, Handle: destroyController},
+		{Pattern: userapi.StopControllerRoute, Access: Admin, Handle: stopController},
+
+		{Pattern: userapi.ModelsRoute, Access: Reader, Handle: listModels},
+		{Pattern: userapi.CreateModelRoute, Access: Admin, Handle: createModel},
+		{Pattern: userapi.ModelRoute, Access: Reader, Handle: showModel},
+		{Pattern: userapi.DestroyModelRoute, Access: Writer, Handle: destroyModel},
+		{Pattern: userapi.StatusRoute, Access: Reader, Handle: showStatus, Patient: true},
+		{Pattern: userapi.HistoryRoute, Access: Reader, Handle: showHistory},
+		{Pattern: userapi.ModelConfigRoute, Access: Reader, Handle: showModelConfig},
+		{Pattern: userapi.SetModelConfigRoute, Access: Writer, Handle: setModelConfig},
+		{Pattern: userapi.ConstraintsRoute, Access: Reader, Handle: showModelConstraints},
+		{Pattern: userapi.SetConstraintsRoute, Access: Writer, Handle: setModelConstraints},
+		{Pattern: userapi.CharmRoute, Access: Reader, Handle: showCharm},
+		{Pattern: userapi.UploadCharmRoute, Access: Writer, Handle: uploadCharm},
+
+		{Pattern: userapi.DeployRoute, Access: Writer, Handle: deploy},
+		{Pattern: userapi.ApplicationRoute, Access: Reader, Handle: showApplication},
+		{Pattern: userapi.RemoveApplicationRoute, Access: Writer, Handle: removeApplication},
+		{Pattern: userapi.ConfigRoute, Access: Reader, Handle: showConfig},
+		{Pattern: userapi.SetConfigRoute, Access: Writer, Handle: setConfig},
+		{Pattern: userapi.AppConstraintsRoute, Access: Reader, Handle: showConstraints},
+		{Pattern: userapi.SetAppConstraintsRoute, Access: Writer, Handle: setConstraints},
+		{Pattern: userapi.RefreshRoute, Access: Writer, Handle: refresh},
+		{Pattern: userapi.ExposeRoute, Access: Writer, Handle: expose},
+		{Pattern: userapi.UnexposeRoute, Access: Writer, Handle: unexpose},
+		{Pattern: userapi.TrustRoute, Access: Writer, Handle: setTrust},
+		{Pattern: userapi.ActionsRoute, Access: Reader, Handle: listActions},
+
+		{Pattern: userapi.AddUnitsRoute, Access: Writer, Handle: addUnits},
+		{Pattern: userapi.UnitRoute, Access: Reader, Handle: showUnit},
+		{Pattern: userapi.RemoveUnitRoute, Access: Writer, Handle: removeUnit},
+		{Pattern: userapi.UnitShellRoute, Access: Writer, Handle: unitShell},
+		{Pattern: userapi.ResolveRoute, Access: Writer, Handle: resolve},
+
+		{Pattern: userapi.RelationsRoute, Access: Reader, Handle: listRelations},
+		{Pattern: userapi.IntegrateRoute, Access: Writer, Handle: integrate},
+		{Pattern: userapi.RemoveRelationRoute, Access: Writer, Handle: removeRelation},
+
+		{Pattern: userapi.AddMachinesRoute, Access: Writer, Handle: addMachines},
+		{Pattern: userapi.RemoveMachineRoute, Access: Writer, Handle: removeMachine},
+		{Pattern: userapi.MachineShellRoute, Access: Writer, Handle: machineShell},
+
+		{Pattern: userapi.EnqueueRoute, Access: Writer, Handle: enqueue},
+		{Pattern: userapi.OperationsRoute, Access: Reader, Handle: listOperations},
+		{Pattern: userapi.OperationRoute, Access: Reader, Handle: showOperation, Patient: true},
+		{Pattern: userapi.TaskRoute, Access: Reader, Handle: showTask, Patient: true},
+		{Pattern: userapi.CancelTaskRoute, Access: Writer, Handle: cancelTask},
+
+		{Pattern: userapi.LogsRoute, Access: Reader, Handle: showLogs, Patient: true},
+
+		{Pattern: agentapi.EnrolRoute, Access: Open, Handle: enrol}, // a one-time token is asked for
+		{Pattern: agentapi.BinaryRoute, Access: Open, Handle: fetchBinary},
+		{Pattern: agentapi.CharmRoute, Access: Machine, Handle: fetchCharm},
+		{Pattern: agentapi.LogsRoute, Access: Machine, Handle: takeLogs},
+		{Pattern: agentapi.GoalStateRoute, Access: Machine, Handle: goalState},
+		{Pattern: agentapi.ApplicationStatusRoute, Access: Machine, Handle: applicationStatus},
+	}
+}

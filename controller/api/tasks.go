@@ -1,0 +1,332 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/grigri/grigri/internal/userapi"
+	"github.com/grigri/grigri/state"
+)
+
+func enqueue(ctx context.Context, s *Server, q *request) (any, error) {
+	var want userapi.Enqueue
+	if err := q.decode(&want); err != nil {
+		return nil, err
+	}
+	m := q.model.UUID
+	units, refused, err := s.targets(ctx, m, want)
+	if err != nil {
+		return nil, err
+	}
+	if len(units) == 0 {
+		return userapi.Operation{Action: want.Action, User: q.user.Name, Refused: refused, Tasks: map[state.TaskID]userapi.Task{}}, nil
+	}
+	calls := make([]state.Call, 0, len(units))
+	for _, u := range units {
+		params, err := s.params(ctx, m, u, want)
+		if err != nil {
+			return nil, err
+		}
+		calls = append(calls, state.Call{Unit: u, Action: want.Action, Params: params})
+	}
+	summary := want.Action + " run on " + strings.Join(names(units), ",")
+	if want.Action == state.ExecAction {
+		command, _ := want.Params["command"].(string)
+		summary = fmt.Sprintf("run %s on %s", firstLine(command), strings.Join(names(units), ","))
+	}
+	done, err := once(ctx, s, q, m, "", func(ctx context.Context, r state.Reader, by state.By) (state.Txn, state.Enqueued, error) {
+		return state.EnqueueTasks(ctx, r, m, by, summary, calls)
+	})
+	if err != nil {
+		return nil, err
+	}
+	op, err := s.operation(ctx, m, done.Operation)
+	op.Refused = refused
+	return op, err
+}
+
+func firstLine(text string) string {
+	line, _, more := strings.Cut(strings.TrimSpace(text), "\n")
+	if r := []rune(line); len(r) > 60 || more {
+		line = string(r[:min(60, len(r))]) + "..."
+	}
+	return strconv.Quote(line)
+}
+
+func names(units []state.UnitName) []string {
+	var out []string
+	for _, u := range units {
+		out = append(out, string(u))
+	}
+	return out
+}
+
+// targets is the units that a request means, and why those that can have no task cannot.
+func (s *Server) targets(ctx context.Context, m state.ModelID, want userapi.Enqueue) ([]state.UnitName, map[string]string, error) {
+	nodes, err := state.ChildrenIf(ctx, s.Store, m.UnitsPath())
+	if err != nil {
+		return nil, nil, fmt.Errorf("list units: %w", err)
+	}
+	there := map[state.UnitName]bool{}
+	var all []state.UnitName
+	for _, n := range nodes {
+		there[state.UnitOfNode(n)] = true
+		all = append(all, state.UnitOfNode(n))
+	}
+	slices.SortFunc(all, state.CompareUnits)
+	refused := map[string]string{}
+	var out []state.UnitName
+	for _, text := range want.Units {
+		u := state.UnitName(text)
+		if app, ok := strings.CutSuffix(text, "/leader"); ok {
+			if u, err = s.leader(ctx, m, app); err != nil {
+				var own *userapi.Error
+				var missing *state.NotFoundError
+				if !errors.As(err, &own) && !errors.As(err, &missing) {
+					return nil, nil, err
+				}
+				refused[text] = err.Error()
+				continue
+			}
+		}
+		if !there[u] {
+			refused[text] = fmt.Sprintf("unit %q not found", text)
+			continue
+		}
+		out = append(out, u)
+	}
+	for _, u := range all {
+		if want.All || slices.Contains(want.Apps, string(u.Application())) {
+			out = append(out, u)
+		}
+	}
+	for _, a := range want.Apps {
+		if !slices.ContainsFunc(all, func(u state.UnitName) bool { return string(u.Application()) == a }) {
+			refused[a] = fmt.Sprintf("application %q not found, or without units", a)
+		}
+	}
+	slices.SortStableFunc(out, state.CompareUnits)
+	return slices.Compact(out), refused, nil
+}
+
+// params is the parameters for the unit's action, by its charm's schema.
+func (s *Server) params(ctx context.Context, m state.ModelID, u state.UnitName, want userapi.Enqueue) (map[string]any, error) {
+	if want.Action == state.ExecAction {
+		if command, ok := want.Params["command"].(string); !ok || command == "" {
+			return nil, invalid("no command to run")
+		}
+		return want.Params, nil
+	}
+	app, err := state.Read[state.Application](ctx, s.Store, m.ApplicationPath(u.Application()))
+	if err != nil {
+		return nil, fmt.Errorf("read the application of unit %s: %w", u, err)
+	}
+	c, err := s.charmOf(ctx, s.Store, m, app.Value.Charm.String())
+	if err != nil {
+		return nil, err
+	}
+	action, ok := c.Charm.Actions[want.Action]
+	if !ok {
+		return nil, &userapi.Error{Code: userapi.NotFound, Message: fmt.Sprintf("action %q not defined for unit %q (not found)", want.Action, u)}
+	}
+	return fillParams(want.Action, action, want.Params)
+}
+
+func listOperations(ctx context.Context, s *Server, q *request) (any, error) {
+	limit, err := q.number("limit")
+	if err != nil {
+		return nil, err
+	}
+	nodes, err := state.ChildrenIf(ctx, s.Store, q.model.UUID.OperationsPath())
+	if err != nil {
+		return nil, fmt.Errorf("list operations: %w", err)
+	}
+	var ids []int
+	for _, n := range nodes {
+		if id, err := strconv.Atoi(n); err == nil {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	if limit > 0 && len(ids) > limit {
+		ids = ids[len(ids)-limit:]
+	}
+	out := make([]userapi.Operation, 0, len(ids))
+	for _, id := range ids {
+		op, err := s.operation(ctx, q.model.UUID, state.OperationID(id))
+		var missing *state.NotFoundError
+		if errors.As(err, &missing) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, op)
+	}
+	return out, nil
+}
+
+func showOperation(ctx context.Context, s *Server, q *request) (any, error) {
+	id, err := strconv.Atoi(q.PathValue("operation"))
+	if err != nil {
+		return nil, notFound("operation", q.PathValue("operation"))
+	}
+	return await(ctx, s, q, func(ctx context.Context) (userapi.Operation, bool, []string, error) {
+		op, err := s.operation(ctx, q.model.UUID, state.OperationID(id))
+		var paths []string
+		for _, t := range op.Tasks {
+			if !t.Done() {
+				paths = append(paths, q.model.UUID.TaskResultPath(t.Unit, t.ID))
+			}
+		}
+		return op, len(paths) == 0, paths, err
+	})
+}
+
+func showTask(ctx context.Context, s *Server, q *request) (any, error) {
+	id, err := q.task()
+	if err != nil {
+		return nil, err
+	}
+	m := q.model.UUID
+	u, err := state.UnitOfTask(ctx, s.Store, m, id)
+	if err != nil {
+		return nil, err
+	}
+	return await(ctx, s, q, func(ctx context.Context) (userapi.Task, bool, []string, error) {
+		t, err := s.task(ctx, m, u, id)
+		return t, t.Done(), []string{m.TaskResultPath(u, id)}, err
+	})
+}
+
+func (q *request) task() (state.TaskID, error) {
+	id, err := strconv.Atoi(q.PathValue("task"))
+	if err != nil {
+		return 0, notFound("task", q.PathValue("task"))
+	}
+	return state.TaskID(id), nil
+}
+
+// await reads a thing until it is done, or as long as the request says. It reads again when one of the paths changes.
+func await[T any](ctx context.Context, s *Server, q *request, read func(context.Context) (T, bool, []string, error)) (T, error) {
+	wait, err := q.duration("wait")
+	if err != nil {
+		var none T
+		return none, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	watch := s.Store.Watch(ctx)
+	timeout := time.NewTimer(min(wait, maxWait))
+	defer timeout.Stop()
+	for {
+		v, done, paths, err := read(ctx)
+		if err != nil || done || wait == 0 {
+			return v, err
+		}
+		for _, p := range paths {
+			watch.Data(p)
+		}
+		select {
+		case <-watch.C():
+			watch.Take()
+		case <-timeout.C:
+			return v, nil
+		case <-s.ending.Done():
+			return v, nil
+		case <-ctx.Done():
+			return v, ctx.Err()
+		}
+	}
+}
+
+func cancelTask(ctx context.Context, s *Server, q *request) (any, error) {
+	id, err := q.task()
+	if err != nil {
+		return nil, err
+	}
+	m := q.model.UUID
+	if _, err := once(ctx, s, q, m, "", nothing(func(ctx context.Context, r state.Reader, by state.By) (state.Txn, error) {
+		return state.CancelTask(ctx, r, m, by, id)
+	})); err != nil {
+		return nil, err
+	}
+	u, err := state.UnitOfTask(ctx, s.Store, m, id)
+	if err != nil {
+		return nil, err
+	}
+	return s.task(ctx, m, u, id)
+}
+
+func (s *Server) operation(ctx context.Context, m state.ModelID, id state.OperationID) (userapi.Operation, error) {
+	rec, err := state.ReadIf[state.Operation](ctx, s.Store, m.OperationPath(id))
+	if err != nil {
+		return userapi.Operation{}, fmt.Errorf("read operation %d: %w", id, err)
+	}
+	if !rec.Exists() {
+		return userapi.Operation{}, notFound("operation", strconv.Itoa(int(id)))
+	}
+	op := rec.Value
+	out := userapi.Operation{ID: id, Summary: op.Summary, Action: op.Action, User: op.User, Enqueued: op.Created, Tasks: map[state.TaskID]userapi.Task{}}
+	for tid, u := range op.Tasks {
+		t, err := s.task(ctx, m, u, tid)
+		if err != nil {
+			return out, err
+		}
+		out.Tasks[tid] = t
+		if !t.Started.IsZero() && (out.Started.IsZero() || t.Started.Before(out.Started)) {
+			out.Started = t.Started
+		}
+		if t.Completed.After(out.Completed) {
+			out.Completed = t.Completed
+		}
+	}
+	out.Status = overall(out.Tasks)
+	if out.Status == "running" || out.Status == "pending" {
+		out.Completed = time.Time{}
+	}
+	return out, nil
+}
+
+// overall is the status of an operation: running while a task is, then the worst of its tasks'.
+func overall(tasks map[state.TaskID]userapi.Task) string {
+	for _, s := range []string{"running", "pending", "error", "failed", "aborted", "cancelled"} {
+		for _, t := range tasks {
+			if t.Status == s {
+				return s
+			}
+		}
+	}
+	return "completed"
+}
+
+func (s *Server) task(ctx context.Context, m state.ModelID, u state.UnitName, id state.TaskID) (userapi.Task, error) {
+	out := userapi.Task{ID: id, Unit: u}
+	task, err := state.ReadIf[state.Task](ctx, s.Store, m.TaskPath(u, id))
+	if err != nil {
+		return out, fmt.Errorf("read task %d: %w", id, err)
+	}
+	if !task.Exists() { // it went with its unit
+		out.Status, out.Message = "error", fmt.Sprintf("unit %q has been removed", u)
+		return out, nil
+	}
+	result, err := state.ReadIf[state.TaskResult](ctx, s.Store, m.TaskResultPath(u, id))
+	if err != nil {
+		return out, fmt.Errorf("read task %d: %w", id, err)
+	}
+	r := result.Value
+	out.Operation, out.Action, out.Params, out.Enqueued = task.Value.Operation, task.Value.Action, task.Value.Params, task.Value.Enqueued
+	out.Status, out.Message, out.Results, out.Log, out.Started, out.Completed = r.Status, r.Message, r.Results, r.Log, r.Started, r.Completed
+	switch {
+	case out.Status == "":
+		out.Status = "pending"
+	case out.Status == "running" && task.Value.Cancel:
+		out.Status = "aborting"
+	}
+	return out, nil
+}
