@@ -16,10 +16,12 @@ import (
 	"time"
 )
 
+// AuthorityLife is how long an authority lives, and the longest that a certificate can.
+const AuthorityLife = 10 * 365 * 24 * time.Hour
+
 const (
-	authorityLife = 10 * 365 * 24 * time.Hour
-	leafLife      = 365 * 24 * time.Hour
-	skew          = time.Hour // a certificate holds this long before it is made, for machines whose clock is behind
+	leafLife = 365 * 24 * time.Hour
+	skew     = time.Hour // a certificate holds this long before it is made, for machines whose clock is behind
 )
 
 // An Authority issues certificates. It holds the private key that all trust in an installation comes from.
@@ -34,7 +36,7 @@ func NewAuthority(name string, now time.Time) (Authority, error) {
 	if err != nil {
 		return Authority{}, fmt.Errorf("make the key of authority %s: %w", name, err)
 	}
-	t := template(now, authorityLife, x509.Certificate{
+	t := template(now, AuthorityLife, x509.Certificate{
 		Subject:               pkix.Name{Organization: []string{organization}, CommonName: name},
 		IsCA:                  true,
 		BasicConstraintsValid: true,

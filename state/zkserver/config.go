@@ -16,10 +16,11 @@ import (
 )
 
 // A Config says how to run ZooKeeper. Zero values of the optional fields are good.
+// ZooKeeper reads its Identity only when it starts: let that live for pki.AuthorityLife.
 type Config struct {
 	Dir      string       // its own directory, for data, configuration and log; made if missing
 	Listen   string       // host:port of the clients' secure port; port 0 picks a free one and keeps it in Dir
-	Identity pki.Identity // its server certificate, for the host pki.ZooKeeperHost; the authority issues its clients' too
+	Identity pki.Identity // for the host pki.ZooKeeperHost; its authority issues the clients' too.
 	Super    string       // the distinguished name in the certificates of those who may do everything
 
 	HeapMiB      int           // the bound of the heap; 256 if zero
