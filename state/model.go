@@ -225,6 +225,7 @@ type UnitStatus struct {
 	Failure  *StatusInfo `json:"failure,omitempty"`
 	Version  string      `json:"version,omitempty"` // of the workload
 	Charm    charm.ID    `json:"charm"`             // whose files are in place
+	Said     bool        `json:"said,omitempty"`    // the charm itself has set the workload's status
 }
 
 // A UnitAddress is how a unit is reached.

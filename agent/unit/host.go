@@ -1,0 +1,203 @@
+package unit
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/grigri/grigri/charm"
+	"github.com/grigri/grigri/charm/unpack"
+	"github.com/grigri/grigri/hooks"
+	"github.com/grigri/grigri/hooks/run"
+	"github.com/grigri/grigri/hooks/serve"
+	"github.com/grigri/grigri/state"
+)
+
+// A Doer carries out what touches the machine. Host is the real one.
+type Doer interface {
+	// Unpack puts the files of the charm in place. It may be called again, after a crash too.
+	Unpack(ctx context.Context, api API, id charm.ID) error
+	// Charm reads the charm whose files are in place.
+	Charm() (charm.Charm, error)
+	// Run runs a hook and returns when its process has ended and no tool of it is answered any more. Slow is called
+	// once, from another goroutine, when it takes its time; it has returned when Run returns. An error means that
+	// nothing has run to its end.
+	Run(ctx context.Context, r Request) (run.Result, hooks.Effects, error)
+	// Save keeps a note over a crash of the agent; nil is no note. Load returns the last one.
+	Save(p *Pending) error
+	Load() (*Pending, error)
+}
+
+// A Request is one hook to run.
+type Request struct {
+	Model  state.ModelID
+	Hook   hooks.Hook
+	Facts  run.Facts
+	Charm  charm.Charm
+	Reader hooks.Reader
+	Writer hooks.Writer
+	Slow   func()
+	Lines  func(Line)
+	Now    func() time.Time
+}
+
+// Paths is where the things of one unit are.
+type Paths struct {
+	Agent    string // the unit's directory: agents/unit-web-0
+	Tools    string // the directory of its hook tools: tools/unit-web-0
+	HookTool string // the program that they are links to
+}
+
+// PathsBelow is the layout that charms rely on, below a data directory.
+func PathsBelow(data string, u state.UnitName, hooktool string) Paths {
+	return Paths{filepath.Join(data, "agents", u.Tag()), filepath.Join(data, "tools", u.Tag()), hooktool}
+}
+
+// CharmDir is the directory of the charm's files, in which hooks run.
+func (p Paths) CharmDir() string { return filepath.Join(p.Agent, "charm") }
+
+func (p Paths) socket() string  { return filepath.Join(p.Agent, "agent.socket") }
+func (p Paths) state() string   { return filepath.Join(p.Agent, "state") }
+func (p Paths) pending() string { return filepath.Join(p.state(), "pending") }
+
+// Remove removes all that is the unit's own.
+func (p Paths) Remove() error {
+	return errors.Join(os.RemoveAll(p.Tools), os.RemoveAll(p.Agent))
+}
+
+// A Host is a Doer on this machine.
+type Host struct {
+	Paths
+	server *serve.Server
+}
+
+// slow is how long a hook may run before status tells of it.
+const slow = 200 * time.Millisecond
+
+// OpenHost makes the unit's directories and its hook tools, which are answered while Serve runs.
+func OpenHost(p Paths) (*Host, error) {
+	for _, d := range []string{p.Agent, p.state()} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			return nil, fmt.Errorf("make a place for a unit: %w", err)
+		}
+	}
+	if err := run.InstallTools(p.Tools, p.HookTool, serve.Names()); err != nil {
+		return nil, err
+	}
+	server, err := serve.Listen(p.socket())
+	if err != nil {
+		return nil, err
+	}
+	return &Host{p, server}, nil
+}
+
+// Serve answers hook tools until ctx ends.
+func (h *Host) Serve(ctx context.Context) error { return h.server.Run(ctx) }
+
+// Run implements Doer.
+func (h *Host) Run(ctx context.Context, r Request) (run.Result, hooks.Effects, error) {
+	session := h.server.Begin(serve.Config{Hook: r.Hook, Unit: r.Facts.Unit, Model: r.Model, Charm: r.Charm, Reader: r.Reader, Writer: r.Writer})
+	told := make(chan struct{})
+	timer := time.AfterFunc(slow, func() {
+		defer close(told)
+		r.Slow()
+	})
+	res, err := run.Run(ctx, run.Config{
+		Hook: r.Hook, Token: session.Token(), Facts: r.Facts, CharmDir: h.CharmDir(), ToolsDir: h.Tools, Socket: h.socket(),
+		Log: func(module, level, line string) {
+			r.Lines(Line{Time: r.Now(), Entity: r.Facts.Unit.Tag(), Level: level, Module: module, Message: line})
+		},
+	})
+	effects := session.End()
+	if !timer.Stop() {
+		<-told
+	}
+	return res, effects, err
+}
+
+// Charm implements Doer.
+func (h *Host) Charm() (charm.Charm, error) { return readCharm(h.CharmDir()) }
+
+func readCharm(dir string) (charm.Charm, error) {
+	files, err := unpack.Dir(dir)
+	if err != nil {
+		return charm.Charm{}, err
+	}
+	return charm.Read(files)
+}
+
+// Unpack implements Doer. What was fetched is not kept: the charm's own directory is what is left of it.
+func (h *Host) Unpack(ctx context.Context, api API, id charm.ID) error {
+	f, err := os.CreateTemp(h.state(), "archive-*")
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := os.Remove(f.Name()); err != nil { // the file lives as long as it is open, also through a crash
+		return err
+	}
+	size, err := fetch(ctx, api, id.SHA256, f)
+	if err != nil {
+		return err
+	}
+	return unpack.Unpack(h.CharmDir(), f, size, id)
+}
+
+// fetch writes the archive to w and checks that it is the right one.
+func fetch(ctx context.Context, api API, sum string, w io.Writer) (size int64, err error) {
+	body, err := api.Charm(ctx, sum)
+	if err != nil {
+		return 0, fmt.Errorf("fetch archive %s: %w", sum, err)
+	}
+	defer body.Close()
+	h := sha256.New()
+	if size, err = io.Copy(io.MultiWriter(w, h), body); err != nil {
+		return 0, fmt.Errorf("fetch archive %s: %w", sum, err)
+	}
+	if got := hex.EncodeToString(h.Sum(nil)); got != sum {
+		return 0, fmt.Errorf("fetch archive %s: what came has SHA-256 %s and is not used", sum, got)
+	}
+	return size, nil
+}
+
+// Save implements Doer. It need not survive the machine: the processes of a hook do not either.
+func (h *Host) Save(p *Pending) error {
+	if p == nil {
+		if err := os.Remove(h.pending()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	tmp := h.pending() + ".new"
+	if err := os.WriteFile(tmp, state.Encode(p), 0o600); err != nil {
+		return fmt.Errorf("note what runs: %w", err)
+	}
+	if err := os.Rename(tmp, h.pending()); err != nil {
+		return fmt.Errorf("note what runs: %w", err)
+	}
+	return nil
+}
+
+// Load implements Doer.
+func (h *Host) Load() (*Pending, error) {
+	data, err := os.ReadFile(h.pending())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var p Pending
+	if err := json.Unmarshal(data, &p); err != nil {
+		return nil, fmt.Errorf("read %s: %w; remove the file to go on as if no hook had been running", h.pending(), err)
+	}
+	return &p, nil
+}
