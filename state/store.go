@@ -38,7 +38,8 @@ type Node struct {
 }
 
 // A Reader reads the tree. Paths begin with a slash; the root is "/".
-// Get and Children wrap ErrNotFound when there is no such node.
+// Get and Children wrap ErrNotFound when there is no such node, and ErrDenied when the client may not read it.
+// Children wraps ErrTooLarge when there are more than MaxChildren.
 type Reader interface {
 	Get(ctx context.Context, path string) (Node, error)
 	Children(ctx context.Context, path string) ([]string, error) // names, sorted

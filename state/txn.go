@@ -31,11 +31,13 @@ type Op struct {
 // The access to each node that it creates is what ACLFor says of its path.
 type Txn struct{ Ops []Op }
 
-// The limits of a Txn; Commit refuses a larger one with ErrTooLarge. MaxValue is the size of one node's data.
+// The limits of a Txn; Commit refuses a larger one with ErrTooLarge. MaxValue is the size of one node's data,
+// MaxChildren how many a node may have for Children to list them.
 const (
-	MaxOps   = 2000
-	MaxTxn   = 900 << 10
-	MaxValue = 512 << 10
+	MaxOps      = 2000
+	MaxTxn      = 900 << 10
+	MaxValue    = 512 << 10
+	MaxChildren = 20000
 )
 
 // Check fails the Txn unless the node at path is at version v (Any: unless it exists).

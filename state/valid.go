@@ -29,6 +29,16 @@ func (t Txn) Valid() error {
 	return nil
 }
 
+// Failed is the error of a Commit whose op i failed for the reason err.
+func (t Txn) Failed(i int, err error) error {
+	verbs := [...]string{OpCheck: "check", OpCreate: "create", OpSet: "set", OpDelete: "delete"}
+	op := t.Ops[i]
+	if len(t.Ops) == 1 {
+		return fmt.Errorf("%s %s: %w", verbs[op.Kind], op.Path, err)
+	}
+	return fmt.Errorf("change %d of %d: %s %s: %w", i+1, len(t.Ops), verbs[op.Kind], op.Path, err)
+}
+
 // sequenceSlash is what may end the path of op although it can end no other: a sequence may number the whole name.
 func sequenceSlash(op Op) string {
 	if op.Kind == OpCreate && op.Sequence && len(op.Path) > 1 {

@@ -49,6 +49,9 @@ func (c *Client) Children(ctx context.Context, path string) ([]string, error) {
 		return nil, fmt.Errorf("children of %s: %w", path, err)
 	}
 	defer c.tree.mu.Unlock()
+	if n.Node.Children > state.MaxChildren {
+		return nil, fmt.Errorf("children of %s: %d are more than %d: %w", path, n.Node.Children, state.MaxChildren, state.ErrTooLarge)
+	}
 	return n.names(), nil
 }
 

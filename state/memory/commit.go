@@ -28,8 +28,7 @@ func (c *Client) Commit(ctx context.Context, t state.Txn) ([]string, error) {
 	for i, op := range t.Ops {
 		if err := b.apply(op); err != nil {
 			b.rollback()
-			err = fmt.Errorf("op %d of %d: %s %s: %w", i+1, len(t.Ops), verbs[op.Kind], op.Path, err)
-			return nil, c.reply(err)
+			return nil, c.reply(t.Failed(i, err))
 		}
 	}
 	c.tree.stamp = b.stamp
@@ -50,8 +49,6 @@ func (c *Client) reply(err error) error {
 	}
 	return err
 }
-
-var verbs = [...]string{state.OpCheck: "check", state.OpCreate: "create", state.OpSet: "set", state.OpDelete: "delete"}
 
 // A batch is a Txn under way: what it has done is in the tree already, and can be undone.
 type batch struct {
