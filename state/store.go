@@ -74,7 +74,7 @@ type Watch interface {
 	// a change: as soon as the server watches. Watching what is watched already does nothing.
 	Data(path string)
 	// Children watches the names of the children of the node at path, also its creation and its end. It is dirty as
-	// with Data. What a client may not read it may not hear of.
+	// with Data. What the client may not read it does not hear of; when it proves what lets it, the path is dirty.
 	Children(path string)
 	// Drop stops watching path.
 	Drop(path string)

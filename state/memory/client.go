@@ -102,11 +102,12 @@ func (c *Client) Prove(ctx context.Context, cred state.Credential) error {
 	if cred.Principal == Controller || c.proved[cred.Principal] {
 		return nil
 	}
-	hidden := c.hidden()
 	c.proved[cred.Principal] = true
-	for _, h := range hidden {
-		if c.may(c.tree.nodes[h.path].acl.Read) {
-			h.watch.mark(h.path)
+	for w := range c.watches {
+		for path := range w.wants {
+			if slices.Contains(state.ACLFor(path).Read, cred.Principal) {
+				w.mark(path)
+			}
 		}
 	}
 	return nil

@@ -111,15 +111,15 @@ func (w *watch) end() {
 	delete(w.c.watches, w)
 }
 
-// changed marks path in every watch that hears of a change of this kind. A change of the names of the children of
-// a node that a client may not read is not for it to hear; that a node comes or goes is.
+// changed marks path in every watch that hears of a change of this kind: of what it may not read a client does
+// not hear.
 func (t *Tree) changed(path string, k kinds) {
-	n := t.nodes[path]
+	if len(t.watchers[path]) == 0 {
+		return
+	}
+	readers := state.ACLFor(path).Read
 	for w, wants := range t.watchers[path] {
-		switch {
-		case wants&k == 0 || w.c.cut != nil || w.c.expired:
-		case k == children && n != nil && !w.c.may(n.acl.Read):
-		default:
+		if wants&k != 0 && w.c.cut == nil && !w.c.expired && w.c.may(readers) {
 			w.mark(path)
 		}
 	}
@@ -132,22 +132,4 @@ func (c *Client) markAll() {
 			w.mark(path)
 		}
 	}
-}
-
-// A hidden is a watch of the children of a node that its client may not read.
-type hidden struct {
-	watch *watch
-	path  string
-}
-
-func (c *Client) hidden() []hidden {
-	var out []hidden
-	for w := range c.watches {
-		for path, k := range w.wants {
-			if n := c.tree.nodes[path]; n != nil && k&children != 0 && !c.may(n.acl.Read) {
-				out = append(out, hidden{w, path})
-			}
-		}
-	}
-	return out
 }

@@ -19,6 +19,7 @@ func answered(err error) bool {
 	for _, e := range []error{
 		zk.ErrNoNode, zk.ErrNoAuth, zk.ErrBadVersion, zk.ErrNodeExists, zk.ErrNotEmpty, zk.ErrNoChildrenForEphemerals,
 		zk.ErrInvalidACL, zk.ErrAuthFailed, zk.ErrBadArguments, zk.ErrAPIError, zk.ErrInvalidPath, zk.ErrShortBuffer,
+		state.ErrTooLarge,
 	} {
 		if errors.Is(err, e) {
 			return true

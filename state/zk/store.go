@@ -299,12 +299,16 @@ func (s *Store) Prove(ctx context.Context, c state.Credential) error {
 	return nil
 }
 
+// proved notes a credential. What it opens was perhaps watched in vain: the server does not tell of what the client
+// may not read, and forgets the watch.
 func (s *Store) proved(c state.Credential) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ring[c.Principal] = c.Secret
-	for _, sp := range s.spots {
-		sp.retryDenied()
+	for path, sp := range s.spots {
+		if slices.Contains(state.ACLFor(path).Read, c.Principal) {
+			sp.retry()
+		}
 	}
 	s.nudge()
 }

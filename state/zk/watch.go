@@ -30,8 +30,8 @@ type spot struct {
 	armed   kinds           // the library's watches that are there
 	busy    bool            // they are being made now
 	fired   kinds           // meanwhile
-	absent  bool            // the children could not be watched: the data is, for when the node comes or may be read
-	denied  bool
+	absent  bool            // the children cannot be watched: the data is, for when the node comes
+	denied  kinds           // what the server does not let us watch, until another credential or visit
 }
 
 // wants is what has to be armed.
@@ -43,15 +43,13 @@ func (sp *spot) wants() kinds {
 	if k&children != 0 && sp.absent {
 		k = k&^children | data
 	}
-	return k
+	return k &^ sp.denied
 }
 
-// retryDenied makes what could not be read be tried again.
-func (sp *spot) retryDenied() {
-	if sp.denied {
-		sp.denied, sp.absent = false, false
-		sp.owe(children)
-	}
+// retry makes all of the spot be watched again, and reported.
+func (sp *spot) retry() {
+	sp.armed, sp.denied, sp.absent = 0, 0, false
+	sp.owe(data | children)
 }
 
 // owe notes whom a change of these kinds is to be told.
@@ -93,7 +91,7 @@ func (s *Store) fired(e zk.Event) {
 	}
 	sp.owe(k)
 	if k&data != 0 {
-		sp.absent, sp.denied = false, false
+		sp.absent, sp.denied = false, 0
 	}
 	if len(sp.watches) == 0 && sp.armed == 0 && !sp.busy {
 		delete(s.spots, sp.path)
@@ -133,6 +131,9 @@ func (s *Store) runWatches(life context.Context) {
 			told = visit
 			s.mu.Lock()
 			for _, sp := range s.spots {
+				if sp.denied != 0 {
+					sp.retry()
+				}
 				sp.owe(data | children)
 			}
 			s.mu.Unlock()
@@ -204,20 +205,33 @@ func (s *Store) arm(sp *spot) error {
 				return err
 			}
 		case missing&data != 0:
-			exists, _, _, err := s.conn.ExistsW(s.abs(sp.path))
-			if err != nil {
+			if err := s.armData(sp); err != nil {
 				return err
 			}
-			s.mu.Lock()
-			sp.arm(data)
-			if exists && sp.absent && !sp.denied {
-				sp.absent = false // it has just come
-			}
-			s.mu.Unlock()
 		default:
 			return nil
 		}
 	}
+}
+
+// armData watches the data, whether or not there is a node. ZooKeeper tells whoever asks whether there is one, but
+// of one that we may not read it never tells that the watch has fired; see proved.
+func (s *Store) armData(sp *spot) error {
+	exists, _, _, err := s.conn.ExistsW(s.abs(sp.path))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case errors.Is(err, zk.ErrNoAuth):
+		sp.denied |= data
+		return nil
+	case err != nil:
+		return err
+	}
+	sp.arm(data)
+	if exists && sp.denied == 0 {
+		sp.absent = false // if it was, it has just come
+	}
+	return nil
 }
 
 // armChildren watches the children, or finds that it cannot.
@@ -236,7 +250,8 @@ func (s *Store) armChildren(sp *spot) error {
 	case errors.Is(err, zk.ErrNoNode):
 		sp.absent = true
 	case errors.Is(err, zk.ErrNoAuth), errors.Is(err, state.ErrTooLarge):
-		sp.absent, sp.denied = true, true
+		sp.absent = true
+		sp.denied |= children
 	default:
 		return err
 	}

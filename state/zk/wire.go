@@ -70,6 +70,7 @@ func (w *wire) dialer(life context.Context) zk.Dialer {
 			w.failed(err)
 			return nil, err
 		}
+		w.hangUp() // the library leaves the connection open on which it heard that its session has expired
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.current = nc
