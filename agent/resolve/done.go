@@ -48,7 +48,7 @@ func unpacked(l Local, r Remote, op Unpack) Local {
 	case rescue && r.ForceCharm:
 		l.Config = "" // config-changed when its turn comes
 	default:
-		l.Upgraded, l.Queued = true, ""
+		l.Upgraded = true
 	}
 	l.Failed, l.Answer = nil, r.Answer.Rev
 	return l
@@ -103,15 +103,10 @@ func heard(mine Heard, theirs Relation, h hooks.Hook) Heard {
 		mine.Units[u], mine.Pending = theirs.Members[u], u
 	case h.Kind == hooks.RelationDeparted:
 		delete(mine.Units, u)
-		if mine.Pending == u {
-			mine.Pending = ""
-		}
 	case u == "":
 		mine.Application = theirs.Application
 	default:
-		if stamp, still := theirs.Members[u]; still {
-			mine.Units[u] = stamp
-		}
+		mine.Units[u] = theirs.Members[u] // one that has gone departs next
 		if mine.Pending == u {
 			mine.Pending = ""
 		}

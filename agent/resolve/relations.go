@@ -65,9 +65,9 @@ func nextRelation(l Local, r Remote) Op {
 func nextIn(id state.RelationID, mine Heard, r Remote) Op {
 	theirs, wanted := r.Relations[id]
 	leaving := !wanted || theirs.Life != state.Alive || r.Life != state.Alive
-	members, settings := theirs.Members, theirs.Application
+	members := theirs.Members
 	if leaving {
-		members, settings = nil, mine.Application // everyone departs
+		members = nil // everyone departs
 	}
 	if mine.Pending != "" {
 		return Run{hook(hooks.RelationChanged, id, mine, mine.Pending)}
@@ -91,7 +91,7 @@ func nextIn(id state.RelationID, mine Heard, r Remote) Op {
 		return Run{hook(hooks.RelationBroken, id, mine, "")}
 	case !mine.Created:
 		return nil // the implicit side hears nothing
-	case settings != mine.Application && settings != 0:
+	case mine.Application != theirs.Application:
 		return Run{hook(hooks.RelationChanged, id, mine, "")}
 	}
 	for _, u := range slices.Sorted(maps.Keys(members)) {
