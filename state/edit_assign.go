@@ -81,7 +81,12 @@ func AssignNew(ctx context.Context, r Reader, m ModelID, by By, key Key, homes [
 	if err != nil {
 		return t, nil, err
 	}
+	seen := map[UnitName]bool{}
 	for _, home := range homes[:min(len(homes), HomesPerEdit)] {
+		if seen[home.Unit] {
+			continue
+		}
+		seen[home.Unit] = true
 		unit, err := ReadIf[Unit](ctx, r, m.UnitPath(home.Unit))
 		if err != nil {
 			return Txn{}, nil, fmt.Errorf("make a machine for %s: %w", home.Unit, err)
