@@ -210,7 +210,7 @@ func createModel(ctx context.Context, s *Server, q *request) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the controller: %w", err)
 	}
-	n := state.NewModel{UUID: newModelID(), Name: want.Name, Owner: want.Owner, Cloud: controller.Value.Cloud, Region: controller.Value.Region,
+	n := state.NewModel{UUID: NewModelID(), Name: want.Name, Owner: want.Owner, Cloud: controller.Value.Cloud, Region: controller.Value.Region,
 		Config: config, Addresses: s.Addresses}
 	model, err := once(ctx, s, q, n.UUID, "", func(ctx context.Context, r state.Reader, by state.By) (state.Txn, state.Model, error) {
 		return state.AddModel(ctx, r, by, n)
@@ -221,8 +221,8 @@ func createModel(ctx context.Context, s *Server, q *request) (any, error) {
 	return s.modelInfo(ctx, model)
 }
 
-// newModelID is a random UUID, RFC 9562 version 4.
-func newModelID() state.ModelID {
+// NewModelID is a random UUID, RFC 9562 version 4.
+func NewModelID() state.ModelID {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80

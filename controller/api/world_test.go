@@ -69,7 +69,7 @@ func newWorld(t *testing.T) *world {
 		Logs: logs.Open(logs.Config{Dir: dir + "/logs"}), Provider: sheller{}, Chroot: "/grigri",
 		Addresses: state.Addresses{API: []string{"127.0.0.1:17070"}, ZooKeeper: []string{"127.0.0.1:2181"}, AgentHash: "abc"}})
 	w.must(err)
-	id, err := w.authority.Identity(pki.Request{Subject: pki.ControllerName(), Use: pki.Both, Hosts: []string{client.ServerName, "127.0.0.1"}, Now: time.Now()})
+	id, err := w.authority.Identity(pki.Request{Subject: pki.ControllerName(), Use: pki.Both, Hosts: []string{userapi.ServerName, "127.0.0.1"}, Now: time.Now()})
 	w.must(err)
 	conf, err := api.TLS(id)
 	w.must(err)

@@ -21,9 +21,6 @@ import (
 	"github.com/grigri/grigri/internal/userapi"
 )
 
-// ServerName is the name in every controller's certificate.
-const ServerName = "grigri-controller"
-
 // Config says which controller to speak to, and as whom.
 type Config struct {
 	Name      string   // as the user calls the controller: for errors
@@ -55,7 +52,7 @@ func New(c Config) (*Client, error) {
 	}
 	return &Client{config: c, http: &http.Client{Transport: &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
-		TLSClientConfig:     &tls.Config{RootCAs: pool, ServerName: ServerName, MinVersion: tls.VersionTLS13},
+		TLSClientConfig:     &tls.Config{RootCAs: pool, ServerName: userapi.ServerName, MinVersion: tls.VersionTLS13},
 		TLSHandshakeTimeout: 5 * time.Second,
 		IdleConnTimeout:     time.Minute,
 		MaxIdleConnsPerHost: 4,

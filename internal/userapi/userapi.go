@@ -55,6 +55,9 @@ const (
 	LogsRoute              = "GET /v1/models/{model}/logs"                                   // the fields of LogFilter -> an agentapi.LogLine a line
 )
 
+// ServerName is a name that every controller's certificate is for.
+const ServerName = "grigri-controller"
+
 // RequestHeader names one request of a client. A request that changes something and comes again under
 // the same name, within an hour, is not done again: it gets the first one's answer.
 const RequestHeader = "Grigri-Request"
