@@ -60,11 +60,7 @@ func (s *Store) runSession() {
 		select {
 		case <-s.wake:
 			s.mu.Lock()
-			events := s.events
-			s.events = nil
-			for _, e := range events {
-				s.follow(e)
-			}
+			s.followAll()
 			s.mu.Unlock()
 		case <-clock.C:
 			left := s.wire.patience() - s.wire.silence()
@@ -81,6 +77,14 @@ func (s *Store) runSession() {
 	}
 }
 
+// followAll takes note of the events that have come. The Store is locked.
+func (s *Store) followAll() {
+	for _, e := range s.events {
+		s.follow(e)
+	}
+	s.events = nil
+}
+
 // follow takes note of an event. The Store is locked.
 func (s *Store) follow(e zk.Event) {
 	if e.Type != zk.EventSession {
@@ -91,6 +95,7 @@ func (s *Store) follow(e zk.Event) {
 	case zk.StateHasSession:
 		s.arrive()
 	case zk.StateExpired:
+		s.hosts.Connected() // the server is good, though it gave us no session
 		s.lose()
 		s.cfg.Log.Warn("the session with ZooKeeper has expired", "err", s.wire.trouble())
 	case zk.StateDisconnected:

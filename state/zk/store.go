@@ -18,6 +18,7 @@ import (
 type Store struct {
 	cfg     Config
 	wire    *wire
+	hosts   *hosts
 	conn    *zk.Conn
 	closing chan struct{}  // closed by Close
 	stop    func()         // ends the life of the connections
@@ -59,6 +60,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := &Store{
 		cfg:     cfg,
 		wire:    newWire(cfg),
+		hosts:   &hosts{done: life.Done()},
 		closing: make(chan struct{}),
 		stop:    stop,
 		proving: make(chan struct{}, 1),
@@ -72,7 +74,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	conn, events, err := zk.Connect(cfg.Servers, cfg.Timeout,
 		zk.WithDialer(s.wire.dialer(life)),
-		zk.WithHostProvider(&hosts{done: life.Done()}),
+		zk.WithHostProvider(s.hosts),
 		zk.WithEventCallback(s.event),
 		zk.WithMaxConnBufferSize(sendLimit),
 		zk.WithMaxBufferSize(receiveLimit),

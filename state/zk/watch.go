@@ -156,6 +156,7 @@ const atOnce = 8
 // armAll arms what needs it, and reports what is owed. It is false if some could not be armed.
 func (s *Store) armAll() bool {
 	s.mu.Lock()
+	s.followAll()
 	if !s.isUp {
 		s.mu.Unlock()
 		return true // the next visit will try
