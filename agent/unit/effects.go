@@ -186,7 +186,6 @@ func (a *Agent) addEntry(ctx context.Context, d *draft, id state.RelationID) err
 	d.own.settings[id] = settings
 	if rel.principal == a.Unit { // a subordinate is to be made
 		d.txn.Tell(a.Model, state.TicketUnit, string(a.Unit))
-		d.txn.Tell(a.Model, state.TicketRelation, id.String())
 	}
 	return nil
 }

@@ -94,6 +94,9 @@ func (a driven) drive(delay *time.Duration) error {
 			a.wait(a.ctx, w)
 		}
 	}
+	if err := a.presence.Leave(a.ctx); err != nil {
+		a.Log.Debug("the presence of the unit ends with the session", "err", err)
+	}
 	return nil
 }
 

@@ -1,0 +1,58 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/grigri/grigri/agent/enroll"
+	"github.com/grigri/grigri/agent/unit"
+	"github.com/grigri/grigri/hooks"
+	"github.com/grigri/grigri/internal/agentapi"
+	"github.com/grigri/grigri/state"
+)
+
+// controllers is what the controllers answer, whichever of them does.
+type controllers struct {
+	conn      enroll.Conn
+	addresses func() []string
+}
+
+var _ unit.API = controllers{}
+
+func (c controllers) Charm(ctx context.Context, sha256 string) (io.ReadCloser, error) {
+	resp, err := c.conn.Do(ctx, c.addresses(), agentapi.CharmRoute, map[string]string{"hash": sha256}, nil)
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
+}
+
+func (c controllers) GoalState(ctx context.Context, u state.UnitName) (out hooks.GoalState, err error) {
+	err = c.ask(ctx, agentapi.GoalStateRoute, u, &out)
+	return out, err
+}
+
+func (c controllers) ApplicationStatus(ctx context.Context, u state.UnitName) (out hooks.ApplicationStatus, err error) {
+	err = c.ask(ctx, agentapi.ApplicationStatusRoute, u, &out)
+	var refused *enroll.StatusError
+	if errors.As(err, &refused) && refused.Code == http.StatusForbidden {
+		err = fmt.Errorf("%w: %w", hooks.ErrNotLeader, err)
+	}
+	return out, err
+}
+
+func (c controllers) ask(ctx context.Context, route string, u state.UnitName, out any) error {
+	return c.conn.JSON(ctx, c.addresses(), route, map[string]string{"unit": u.Node()}, nil, out)
+}
+
+// send sends log lines, one a line.
+func (c controllers) send(ctx context.Context, lines []byte) error {
+	resp, err := c.conn.Do(ctx, c.addresses(), agentapi.LogsRoute, nil, lines)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}

@@ -1,0 +1,273 @@
+// Package machine is the machine's agent: it proves who its units are, runs an agent for each, tells how the machine is,
+// and sends what they say to the controllers.
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/grigri/grigri/agent/enroll"
+	"github.com/grigri/grigri/agent/unit"
+	"github.com/grigri/grigri/state"
+	"github.com/grigri/grigri/state/coord"
+)
+
+// Config is what Run needs.
+type Config struct {
+	Conf     enroll.Conf
+	DataDir  string
+	HookTool string      // the program that hook tools are links to
+	Store    state.Store // the machine's own session
+	Address  string      // of a machine that has one address of its own; empty: as its interfaces say
+	Boot     string      // the machine's boot id
+	Run      state.Presence
+	Logs     *Logs
+	Now      func() time.Time
+	ID       func() string
+}
+
+// ErrRenewed says that the machine has a new certificate: a new run of the agent uses it.
+var ErrRenewed = errors.New("the certificate has been renewed: begin again with it")
+
+// Run runs the machine until it is removed, which is no error, or ctx ends. The agents of its units have ended when it returns.
+func Run(ctx context.Context, c Config) error {
+	conn, err := c.Conf.Connect()
+	if err != nil {
+		return fmt.Errorf("run machine %s: %w", c.Conf.Machine, err)
+	}
+	defer conn.Close()
+	m := &machine{Config: c, model: c.Conf.Model, id: c.Conf.Machine, log: c.Logs.Logger(c.Conf.Machine.Tag(), "grigri.machine"),
+		lock: unit.NewLock(c.Now), proved: state.MachineSecrets{}, hosted: map[state.UnitName]*hosted{}}
+	m.world.set(func(w *unit.World) { w.Addresses, w.Network = c.Conf.Addresses, network(c.Address, nil) })
+	m.api = controllers{conn, func() []string { return m.world.get().Addresses.API }}
+
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	g, ctx := errgroup.WithContext(ctx)
+	m.group = g
+	m.changed = make(chan struct{}, 1)
+	g.Go(func() error { return c.Logs.ship(ctx, m.api.send) })
+	g.Go(func() error { return followNetwork(ctx, m.log, func() { signal(m.changed) }) })
+	g.Go(func() error { return m.renew(ctx) })
+	g.Go(func() error {
+		err := m.follow(ctx)
+		if err == nil {
+			err = errRemoved
+		}
+		return err
+	})
+	if err := g.Wait(); !errors.Is(err, errRemoved) {
+		return err
+	}
+	m.log.Info("the machine has been removed")
+	return nil
+}
+
+// errRemoved ends everything when the machine is no more.
+var errRemoved = errors.New("the machine has been removed")
+
+// A machine is one Run.
+type machine struct {
+	Config
+	model   state.ModelID
+	id      state.MachineID
+	log     *slog.Logger
+	lock    *unit.Lock
+	api     controllers
+	world   shared
+	changed chan struct{} // gets a value when the network may have changed
+	group   *errgroup.Group
+
+	proved state.MachineSecrets
+	hosted map[state.UnitName]*hosted
+	report state.MachineReport // as it was last told
+}
+
+// follow watches what concerns the machine and does what is wanted, until the machine is gone.
+func (m *machine) follow(ctx context.Context) error {
+	w := m.Store.Watch(ctx)
+	mine := []string{m.model.MachinePath(m.id), m.model.SecretsPath(m.id)}
+	for _, p := range mine {
+		w.Data(p)
+	}
+	var presence *coord.Presence
+	others := false // can be read with what is in secrets only
+	delay := minRetry
+	for {
+		w.Take()
+		gone, err := m.step(ctx)
+		if err == nil && gone {
+			return m.endUnits(ctx, nil)
+		}
+		if err == nil && !others {
+			w.Data(m.model.ConfigPath())
+			w.Data(m.model.AddressesPath())
+			presence = coord.NewPresence(ctx, m.Store, m.model.MachineAgentPath(m.id), m.Run)
+			others = true
+			continue
+		}
+		if err == nil {
+			err = presence.Step(ctx)
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			m.log.Warn("the machine's agent tries again", "err", err, "delay", delay)
+			sleep(ctx, delay)
+			delay = min(2*delay, maxRetry)
+			continue
+		}
+		delay = minRetry
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-w.C():
+		case <-presence.C():
+		case <-presence.Lost():
+		case <-m.changed:
+		}
+	}
+}
+
+// The delays between tries after an error.
+const (
+	minRetry = 200 * time.Millisecond
+	maxRetry = 30 * time.Second
+)
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// step does what is wanted of the machine now. It is gone when its node is no more.
+func (m *machine) step(ctx context.Context) (gone bool, err error) {
+	rec, err := state.ReadIf[state.Machine](ctx, m.Store, m.model.MachinePath(m.id))
+	if err != nil {
+		return false, fmt.Errorf("read machine %s: %w", m.id, err)
+	}
+	if !rec.Exists() || rec.Value.Life == state.Dead {
+		return true, nil
+	}
+	if err := m.prove(ctx); err != nil {
+		return false, err
+	}
+	if err := m.look(ctx); err != nil {
+		return false, err
+	}
+	if err := m.tell(ctx, rec.Value); err != nil {
+		return false, err
+	}
+	return false, m.host(ctx, rec.Value.Units)
+}
+
+// prove shows the tree who the machine's units are.
+func (m *machine) prove(ctx context.Context) error {
+	secrets, err := state.ReadIf[state.MachineSecrets](ctx, m.Store, m.model.SecretsPath(m.id))
+	if err != nil {
+		return fmt.Errorf("read the credentials of machine %s: %w", m.id, err)
+	}
+	for p, secret := range secrets.Value {
+		if m.proved[p] == secret {
+			continue
+		}
+		if err := m.Store.Prove(ctx, state.Credential{Principal: p, Secret: secret}); err != nil {
+			return fmt.Errorf("prove to be %s: %w", p, err)
+		}
+		m.proved[p] = secret
+	}
+	return nil
+}
+
+// look reads what the units want to know, and wakes them when it has changed.
+func (m *machine) look(ctx context.Context) error {
+	settings, err := state.ReadIf[state.ModelConfig](ctx, m.Store, m.model.ConfigPath())
+	if err != nil {
+		return fmt.Errorf("read the model's settings: %w", err)
+	}
+	addresses, err := state.ReadIf[state.Addresses](ctx, m.Store, m.model.AddressesPath())
+	if err != nil {
+		return fmt.Errorf("read the controllers' addresses: %w", err)
+	}
+	if a := addresses.Value; len(a.API) > 0 && !sameJSON(a, m.Conf.Addresses) {
+		m.Conf.Addresses = a
+		if err := m.Conf.Save(m.DataDir); err != nil { // for the next start
+			return err
+		}
+	}
+	changed := m.world.set(func(w *unit.World) {
+		w.Settings, w.Addresses = settings.Value, m.Conf.Addresses
+		w.Network = network(m.Address, m.Conf.Addresses.ZooKeeper)
+		w.Network.Egress = egress(settings.Value, w.Network)
+	})
+	if changed {
+		for _, h := range m.hosted {
+			signal(h.wake)
+		}
+	}
+	return nil
+}
+
+// tell reports how the machine is, when that is news.
+func (m *machine) tell(ctx context.Context, want state.Machine) error {
+	r := describe(m.world.get().Network, m.Address)
+	r.Version, r.Started = m.Run.Version, m.Run.Since
+	if r.Base.Name == "" {
+		r.Base = want.Base
+	}
+	if sameJSON(r, m.report) {
+		return nil
+	}
+	path := m.model.MachineReportPath(m.id)
+	err := state.Edit(ctx, m.Store, func(ctx context.Context, tree state.Reader) (t state.Txn, err error) {
+		rec, err := state.ReadIf[state.MachineReport](ctx, tree, path)
+		if err == nil && !(rec.Exists() && sameJSON(rec.Value, r)) {
+			state.Put(&t, path, rec, r)
+		}
+		return t, err
+	})
+	if err != nil {
+		return fmt.Errorf("report how machine %s is: %w", m.id, err)
+	}
+	m.report = r
+	return nil
+}
+
+// renew gets a new certificate in time. It waits until no hook runs.
+func (m *machine) renew(ctx context.Context) error {
+	for delay := time.Minute; ; delay = min(2*delay, 6*time.Hour) {
+		at, err := m.Conf.RenewAt()
+		if err != nil {
+			return err
+		}
+		sleep(ctx, max(at.Sub(m.Now()), 0))
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		fresh, err := m.Conf.Renew(ctx)
+		if err == nil {
+			err = fresh.Save(m.DataDir)
+		}
+		if err != nil {
+			m.log.Warn("the certificate is not renewed", "err", err, "delay", delay)
+			sleep(ctx, delay)
+			continue
+		}
+		release, _, err := m.lock.Acquire(ctx, "renewal of the machine's certificate")
+		if err != nil {
+			return err
+		}
+		defer release()
+		return ErrRenewed
+	}
+}
