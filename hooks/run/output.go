@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/grigri/grigri/hooks"
+	"github.com/grigri/grigri/state"
 )
 
 const (
@@ -39,18 +40,35 @@ func (r Result) Results() map[string]any {
 }
 
 func (c Capture) report(m map[string]any, name string) {
+	text := c.Text
+	if c.Lost > 0 {
+		text = wholeRunes(text)
+	}
 	switch {
-	case len(c.Text) == 0:
+	case len(text) == 0:
 		return
-	case utf8.Valid(c.Text):
-		m[name] = string(c.Text)
+	case utf8.Valid(text) && len(state.Encode(string(text))) <= base64.StdEncoding.EncodedLen(maxCapture):
+		m[name] = string(text)
 	default:
-		m[name] = base64.StdEncoding.EncodeToString(c.Text)
+		m[name] = base64.StdEncoding.EncodeToString(text)
 		m[name+"-encoding"] = "base64"
 	}
 	if c.Lost > 0 {
 		m[name+"-truncated"] = fmt.Sprintf("%d bytes more", c.Lost)
 	}
+}
+
+// wholeRunes is text without a character at its end that has been cut in two.
+func wholeRunes(text []byte) []byte {
+	for i := len(text) - 1; i >= 0 && i > len(text)-utf8.UTFMax; i-- {
+		if utf8.RuneStart(text[i]) {
+			if !utf8.FullRune(text[i:]) {
+				return text[:i]
+			}
+			break
+		}
+	}
+	return text
 }
 
 // output is both streams of a process.

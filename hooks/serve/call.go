@@ -80,13 +80,14 @@ func (c *call) do(ctx context.Context, line []string) (any, error) {
 	options, args, err := scan(c.tool.flags, line)
 	// An option's value is checked in its place: whatever comes first is what is complained about.
 	for _, o := range options {
+		value := o.value
 		if o.flag.check != nil {
 			var bad error
-			if o.value, bad = o.flag.check(ctx, c, o.value); bad != nil {
+			if value, bad = o.flag.check(ctx, c, o.value); bad != nil {
 				return nil, usage("invalid value %q for option %s: %s", o.value, o.name, bad)
 			}
 		}
-		c.given[o.flag.key()] = o.value
+		c.given[o.flag.key()] = value
 	}
 	if err != nil {
 		return nil, err

@@ -123,7 +123,7 @@ func (s *scanner) take(name string) error {
 		s.bundle = ""
 		on, err := strconv.ParseBool(value[1:])
 		if err != nil {
-			return usage("invalid boolean option %q for %s: want true or false", value[1:], shown)
+			return usage("invalid value %q for option %s: %s", value[1:], shown, err)
 		}
 		s.options = append(s.options, option{f, shown, strconv.FormatBool(on)})
 		return nil
@@ -153,7 +153,7 @@ func (s *scanner) find(name string) (flag, bool) {
 
 // dashed is an option's name as messages show it.
 func dashed(name string) string {
-	if utf8.RuneCountInString(name) > 1 || name == "" {
+	if len(name) > 1 {
 		return "--" + name
 	}
 	return "-" + name

@@ -69,7 +69,7 @@ func leaderSet(ctx context.Context, c *call) (any, error) {
 		return nil, err
 	}
 	next := have.Apply(delta)
-	if err := fitsNode(fmt.Sprintf("the leader settings of %s", c.Unit.Application()), next); err != nil {
+	if err := fitsNode(fmt.Sprintf("the leader settings of %s", c.Unit.Application()), next, maxBag); err != nil {
 		return nil, err
 	}
 	err = c.Writer.SetLeader(ctx, delta)

@@ -11,6 +11,8 @@ const (
 	maxBag = 400 << 10
 	// maxEffects is the size of all of them together: they are one transaction, with the ledger beside them.
 	maxEffects = state.MaxTxn - 100<<10
+	// maxResults is the size of what an action sets: its output goes into the same node.
+	maxResults = 64 << 10
 	// Of state-set.
 	maxStateKey   = 256
 	maxStateValue = 64 << 10
@@ -31,7 +33,11 @@ type (
 // fits refuses what could not be committed, before it is asked for: the hook still has all that it had set.
 // What is named in the message, key names the node, value is what it will hold.
 func (s *Session) fits(what string, key, value any) error {
-	if err := fitsNode(what, value); err != nil {
+	most := maxBag
+	if key == any(actionBag{}) {
+		most = maxResults
+	}
+	if err := fitsNode(what, value, most); err != nil {
 		return err
 	}
 	size := len(state.Encode(value))
@@ -48,10 +54,10 @@ func (s *Session) fits(what string, key, value any) error {
 	return nil
 }
 
-// fitsNode refuses what is too large for one node.
-func fitsNode(what string, value any) error {
-	if size := len(state.Encode(value)); size > maxBag {
-		return fmt.Errorf("cannot set: %s would take %d bytes, and at most %d are allowed; nothing was changed", what, size, maxBag)
+// fitsNode refuses what is larger than most as a node.
+func fitsNode(what string, value any, most int) error {
+	if size := len(state.Encode(value)); size > most {
+		return fmt.Errorf("cannot set: %s would take %d bytes, and at most %d are allowed; nothing was changed", what, size, most)
 	}
 	return nil
 }

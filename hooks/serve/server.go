@@ -69,7 +69,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 // Begin opens a session for a hook that is about to run. Its End must be called.
 func (s *Server) Begin(c Config) *Session {
-	session := newSession(c, token(c))
+	session := NewSession(c, token(c))
 	session.leave = func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -107,7 +107,7 @@ func (s *Server) answer(ctx context.Context, conn *net.UnixConn) {
 	}
 }
 
-// Do answers one request.
+// Do answers one request of any of the hooks.
 func (s *Server) Do(ctx context.Context, req wire.Request) wire.Response {
 	s.mu.Lock()
 	session := s.sessions[req.Token]
@@ -115,7 +115,7 @@ func (s *Server) Do(ctx context.Context, req wire.Request) wire.Response {
 	if session == nil {
 		return wrongToken(req.Token)
 	}
-	return session.do(ctx, req)
+	return session.Do(ctx, req)
 }
 
 func wrongToken(token string) wire.Response {

@@ -39,7 +39,8 @@ type Session struct {
 	sizes   map[any]int // of the nodes that the effects write
 }
 
-func newSession(c Config, token string) *Session {
+// NewSession is a session without a server: whoever makes it answers its tools with Do.
+func NewSession(c Config, token string) *Session {
 	return &Session{
 		Config: c,
 		token:  token,
@@ -71,8 +72,8 @@ func (s *Session) End() hooks.Effects {
 	return s.effects
 }
 
-// do answers one request when its turn comes.
-func (s *Session) do(ctx context.Context, req wire.Request) wire.Response {
+// Do answers one request when its turn comes.
+func (s *Session) Do(ctx context.Context, req wire.Request) wire.Response {
 	select {
 	case s.turn <- struct{}{}:
 	case <-s.ended:
