@@ -77,6 +77,11 @@ type Addresses struct {
 	ZooKeeper []string `json:"zookeeper"` // host:port
 	AgentHash string   `json:"agentHash"` // SHA-256 of the agent's archive that the controllers serve
 	Name      string   `json:"name"`      // the model's
+
+	// ZooKeeperCA is who issued ZooKeeper's certificates (PEM), and ZooKeeperName the host in them, which if empty is that in
+	// ZooKeeper. Without ZooKeeperCA it is the controllers' own authority, and the host is pki.ZooKeeperHost.
+	ZooKeeperCA   string `json:"zookeeperCA,omitempty"`
+	ZooKeeperName string `json:"zookeeperName,omitempty"`
 }
 
 // A Charm is one charm of a model. The archive itself is on the controllers' disks.

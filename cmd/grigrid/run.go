@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/grigri/grigri/controller"
+	"github.com/grigri/grigri/internal/pki"
+	"github.com/grigri/grigri/provider/all"
+	"github.com/grigri/grigri/state"
+	"github.com/grigri/grigri/state/zk"
+	"github.com/grigri/grigri/state/zkserver"
+)
+
+// A ready line says that the API answers.
+type ready struct {
+	Ready   bool   `json:"ready"`
+	Name    string `json:"name"`
+	Address string `json:"address"`
+	PID     int    `json:"pid"`
+}
+
+func runCommand(log func() *slog.Logger) *cobra.Command {
+	cmd := &cobra.Command{Use: "run", Short: "Run the controller of a directory.", Args: cobra.NoArgs,
+		Long: "Run the controller of a directory until it is asked to end. When its API answers, it prints one line of JSON and writes it\ninto ready.json in the directory."}
+	dir := cmd.Flags().String("data-dir", "", "the controller's own directory")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *dir == "" {
+			return fmt.Errorf("--data-dir is missing; %w", errUsage)
+		}
+		abs, err := filepath.Abs(*dir)
+		if err != nil {
+			return err
+		}
+		d := daemon{dir: abs, log: log()}
+		d.ready = func(address string) {
+			line, _ := json.Marshal(ready{true, d.config.Name, address, os.Getpid()})
+			fmt.Fprintln(cmd.OutOrStdout(), string(line))
+			if err := pki.WriteFile(filepath.Join(d.dir, readyFile), append(line, '\n')); err != nil {
+				d.log.Warn("say that we are ready", "err", err)
+			}
+		}
+		return d.run(cmd.Context())
+	}
+	return cmd
+}
+
+// A daemon is one life of a controller in its directory.
+type daemon struct {
+	dir     string
+	config  config
+	secrets controller.Secrets
+	log     *slog.Logger
+	ready   func(address string)
+}
+
+// run runs the controller, and around it ZooKeeper if that is ours: it is there before the controller and after.
+func (d *daemon) run(ctx context.Context) error {
+	var err error
+	if d.config, err = loadConfig(d.dir); err != nil {
+		return err
+	}
+	held, err := lock(d.dir)
+	if err != nil {
+		return err
+	}
+	defer held.Close()
+	defer os.Remove(filepath.Join(d.dir, readyFile))
+	if d.secrets, err = controller.LoadSecrets(d.dir); err != nil {
+		return err
+	}
+	if !d.config.ZooKeeper.own() {
+		return d.control(ctx, d.config.ZooKeeper.Servers)
+	}
+	conf, err := d.config.zkServer(d.dir, d.secrets, d.log)
+	if err != nil {
+		return err
+	}
+	address, err := zkserver.Prepare(conf)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	outlives, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var zookeeper errgroup.Group
+	zookeeper.Go(func() error {
+		defer cancel() // without ZooKeeper there is nothing to control
+		return zkserver.Run(outlives, conf)
+	})
+	err = d.control(ctx, []string{address})
+	stop()
+	if zerr := zookeeper.Wait(); zerr != nil {
+		return zerr // whatever else happened is its consequence
+	}
+	return err
+}
+
+// control runs the controller itself.
+func (d *daemon) control(ctx context.Context, servers []string) error {
+	programs, err := programs()
+	if err != nil {
+		return err
+	}
+	hash, err := controller.KeepAgent(d.dir, programs)
+	if err != nil {
+		return err
+	}
+	p, err := all.Open(d.config.Cloud, all.Config{Dir: d.dir, Agent: filepath.Join(programs, "grigri-agent"),
+		Archive: filepath.Join(string(controller.Agents(d.dir)), hash), Log: d.log})
+	if err != nil {
+		return err
+	}
+	store, err := d.open(ctx, servers)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	addresses := state.Addresses{API: d.config.Advertise, ZooKeeper: servers, AgentHash: hash,
+		ZooKeeperCA: d.config.ZooKeeper.CA, ZooKeeperName: d.config.ZooKeeper.ServerName}
+	err = controller.Run(ctx, controller.Config{Dir: d.dir, ID: d.config.ID, Listen: d.config.Listen, Store: store, Secrets: d.secrets, Provider: p,
+		Addresses: addresses, Chroot: zk.DefaultChroot, Log: d.log, Ready: d.ready})
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return errors.Join(err, store.Close())
+}
+
+// startPatience is how long ZooKeeper may take to start.
+const startPatience = 2 * time.Minute
+
+// open connects to ZooKeeper, once it serves.
+func (d *daemon) open(ctx context.Context, servers []string) (*zk.Store, error) {
+	conf, err := d.config.zkClient(d.secrets, servers, d.log)
+	if err != nil {
+		return nil, err
+	}
+	waiting, cancel := context.WithTimeout(ctx, startPatience)
+	defer cancel()
+	if d.config.ZooKeeper.own() {
+		if err := zkserver.Ready(waiting, servers[0], conf.TLS); err != nil {
+			return nil, err
+		}
+	}
+	store, err := zk.Open(waiting, conf)
+	if err != nil {
+		return nil, err
+	}
+	if err := store.Init(waiting); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return store, nil
+}
