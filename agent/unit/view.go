@@ -37,10 +37,23 @@ type related struct {
 func (a *Agent) watchAll() {
 	m, app := a.Model, a.Unit.Application()
 	a.view = view{finished: map[state.TaskID]bool{}, relations: map[state.RelationID]*related{}}
-	a.watch.Data(m.UnitPath(a.Unit))
-	a.watch.Data(m.ApplicationPath(app))
-	a.watch.Data(m.LeaderPath(app))
-	a.watch.Children(m.TasksPath(a.Unit))
+	a.heed(m.UnitPath(a.Unit))
+	a.heed(m.ApplicationPath(app))
+	a.heed(m.LeaderPath(app))
+	a.heedChildren(m.TasksPath(a.Unit))
+}
+
+// heed watches the node at path, which is read before anything is decided. A watch reports only once the server
+// watches: until then nothing is known of the node, not even that it is missing.
+func (a *Agent) heed(path string) {
+	a.watch.Data(path)
+	a.dirty[path] = true
+}
+
+// heedChildren is heed for the names of the children.
+func (a *Agent) heedChildren(path string) {
+	a.watch.Children(path)
+	a.dirty[path] = true
 }
 
 // look reads what has changed and returns what is wanted of the unit now.
@@ -169,8 +182,8 @@ func (a *Agent) track(ctx context.Context) error {
 		rel.side = a.Model.SidePath(m.Relation, remote)
 		rel.dir = a.Model.MembersPath(m.Relation, remote, rel.principal)
 		a.view.relations[m.Relation] = rel
-		a.watch.Data(rel.side)
-		a.watch.Children(rel.dir)
+		a.heed(rel.side)
+		a.heedChildren(rel.dir)
 	}
 	for id, rel := range a.view.relations {
 		if wanted[id] {
@@ -250,7 +263,7 @@ func (a *Agent) readMembers(ctx context.Context, rel *related) error {
 		if _, known := rel.members[u]; known {
 			continue
 		}
-		a.watch.Data(rel.dir + "/" + name)
+		a.heed(rel.dir + "/" + name)
 		rel.members[u] = 0 // dirty, and so read before anything is decided
 	}
 	for u := range rel.members {
