@@ -110,7 +110,7 @@ func (f filter) any(choose func(selector) bool) bool { return slices.ContainsFun
 
 func (f filter) application(name state.ApplicationName, a Application) bool {
 	return f.any(func(s selector) bool {
-		return s.kind == "name" && glob(s.text, string(name)) || s.kind == "exposed" && a.Exposed || s.kind == "word" && a.Status.Current == s.text
+		return s.kind == "name" && glob(s.text, string(name)) || s.kind == "exposed" && a.Exposed || s.kind == "word" && len(a.Units) == 0 && a.Status.Current == s.text
 	})
 }
 
