@@ -38,6 +38,13 @@ func execute(args []string, out, errw io.Writer) int {
 		}
 		return slog.New(slog.NewTextHandler(errw, &slog.HandlerOptions{Level: level}))
 	}
+	root.Args = func(_ *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return fmt.Errorf("unknown command %q; %w", args[0], errUsage)
+		}
+		return nil
+	}
+	root.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	root.AddCommand(bootstrapCommand(), runCommand(log), destroyCommand(log))
 	err := root.ExecuteContext(ctx)
 	if err == nil {
