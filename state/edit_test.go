@@ -563,3 +563,49 @@ func TestBuryInSteps(t *testing.T) {
 		}
 	}
 }
+
+func TestInstances(t *testing.T) {
+	w := newWorld(t)
+	txn, _, err := state.AddMachines(ctx, w.s, m, w.by, key, 1, state.NewMachine{})
+	w.must(txn, err)
+	open := func(now time.Time) state.Enrolment {
+		txn, e, err := state.OpenEnrolment(ctx, w.s, m, key, "0", now)
+		w.must(txn, err)
+		return e
+	}
+	first := open(w.by.Now)
+	if first.TokenHash != state.HashToken(key.EnrolmentToken(m, "0")) || !first.Expires.Equal(w.by.Now.Add(state.EnrolmentLasts)) {
+		t.Errorf("enrolment %+v", first)
+	}
+	if open(w.by.Now.Add(time.Hour)) != first || len(w.last.Ops) > 0 {
+		t.Errorf("the enrolment is renewed too early")
+	}
+	var enrolled state.Txn
+	enrolled.Set(m.EnrolPath("0"), state.Enrolment{TokenHash: first.TokenHash, Expires: first.Expires, KeyHash: "the key"}, state.Any)
+	w.must(enrolled, nil)
+	if again := open(first.Expires); again.KeyHash != "the key" || !again.Expires.After(first.Expires) {
+		t.Errorf("renewed it is %+v", again)
+	}
+
+	now := w.by.Now
+	txn, err = state.FailInstance(ctx, w.s, m, "0", "no", now, now.Add(time.Second))
+	w.must(txn, err)
+	txn, err = state.FailInstance(ctx, w.s, m, "0", "still no", now, now.Add(time.Minute))
+	w.must(txn, err)
+	in := func() state.Instance { return read[state.Instance](w, m.InstancePath("0")).Value }
+	if got := in(); got.Failures != 2 || got.Error != "still no" || !got.Retry.Equal(now.Add(time.Minute)) {
+		t.Errorf("failed: %+v", got)
+	}
+	txn, err = state.SetInstance(ctx, w.s, m, "0", provider.Instance{ID: "i-1", State: provider.Running}, now)
+	w.must(txn, err)
+	if got := in(); got.Failures != 0 || got.Error != "" || !got.Retry.IsZero() || got.ID != "i-1" {
+		t.Errorf("started: %+v", got)
+	}
+	txn, err = state.LoseInstance(ctx, w.s, m, "0", now)
+	w.must(txn, err)
+	if got := in(); got.ID != "i-1" || got.State != provider.Gone {
+		t.Errorf("lost: %+v", got)
+	}
+	_, err = state.SetInstance(ctx, w.s, m, "7", provider.Instance{}, now)
+	fails(t, "no machine", err, &notFound{Kind: "machine", Name: "7"})
+}

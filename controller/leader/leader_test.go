@@ -398,6 +398,51 @@ func TestUnrelatedAgentsSleep(t *testing.T) {
 	}
 }
 
+func TestOneStartAtATime(t *testing.T) {
+	w := newWorld(t)
+	w.settle()
+	w.deploy("web", 1)
+	var jobs []Job
+	for range 5 {
+		more, err := w.leader.Step(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		jobs = append(jobs, more...)
+		edit(w, func(context.Context, state.Reader) (t state.Txn, err error) {
+			t.Tell(model, state.TicketMachine, "0")
+			return t, nil
+		})
+	}
+	if len(jobs) != 1 || jobs[0].Kind != JobStart {
+		t.Errorf("the jobs are %+v", jobs)
+	}
+}
+
+func TestReapLooksAgain(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("web", 1)
+	w.settle()
+	w.leader.Do(t.Context(), Job{Kind: JobReap, Cloud: "cloud", Instances: []provider.InstanceID{"i-1"},
+		orphan: item{model, state.Ticket{Kind: state.TicketMachine, Name: "0"}}})
+	if got := w.cloud.machines(); got != "0" {
+		t.Errorf("an instance was stopped whose machine is there")
+	}
+}
+
+// TestTicketsThatAreGone are not in the way of what their item needs.
+func TestTicketsThatAreGone(t *testing.T) {
+	w := newWorld(t)
+	w.settle()
+	w.deploy("web", 1)
+	w.removeUnit("web/0", state.Ending{Force: true})
+	it := item{model, state.Ticket{Kind: state.TicketUnit, Name: "web/0"}}
+	w.leader.tickets[it] = []string{model.ChangesPath() + "/unit=web-0:0000009999"}
+	w.settle()
+	w.want("web; 0 web:cluster []; machines ")
+	w.quiet()
+}
+
 // TestRun runs the loop itself, in a time of its own.
 func TestRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -420,7 +465,15 @@ func TestRun(t *testing.T) {
 		if got := len(w.cloud.instances); got != 3 {
 			t.Errorf("%d instances", got)
 		}
-		cancel()
+		w.cloud.mu.Lock()
+		w.cloud.hangs = true
+		w.cloud.mu.Unlock()
+		edit(w, func(ctx context.Context, r state.Reader) (state.Txn, error) {
+			t, _, err := state.AddUnits(ctx, r, model, w.by(), "web", 20, nil)
+			return t, err
+		})
+		synctest.Wait()
+		cancel() // with calls of the provider under way
 		if err := <-ended; err != nil {
 			t.Errorf("ended with %v", err)
 		}

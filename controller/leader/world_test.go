@@ -35,6 +35,7 @@ type cloud struct {
 	listErr   error
 	stopErr   error
 	boots     bool // instances are pending at first
+	hangs     bool // starts do not return
 }
 
 type tagged struct {
@@ -44,7 +45,14 @@ type tagged struct {
 
 func newCloud() *cloud { return &cloud{instances: map[provider.InstanceID]tagged{}} }
 
-func (c *cloud) Start(_ context.Context, req provider.StartRequest) (provider.Instance, error) {
+func (c *cloud) Start(ctx context.Context, req provider.StartRequest) (provider.Instance, error) {
+	c.mu.Lock()
+	hangs := c.hangs
+	c.mu.Unlock()
+	if hangs {
+		<-ctx.Done()
+		return provider.Instance{}, ctx.Err()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if req.Constraints.Arch != nil && *req.Constraints.Arch == "pdp11" {
