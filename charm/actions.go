@@ -38,13 +38,18 @@ func readAction(name string, v value) Action {
 		case "required":
 			schema["required"] = readRequired(e.value)
 		default:
-			schema[e.key] = e.value.plain()
+			schema[e.key] = e.value.data()
 		}
 		refuseReferences(e.value, e.key)
 	}
 	schema["title"] = title
 	schema["description"] = a.Description
 	a.Schema = schema
+	if v.doc.err == nil {
+		if _, err := a.compile(); err != nil {
+			v.fail("its parameters are no JSON schema: %v", err)
+		}
+	}
 	return a
 }
 
@@ -52,7 +57,7 @@ func readParams(v value) map[string]any {
 	out := map[string]any{}
 	for _, e := range v.entries() {
 		e.value.entries() // each is a schema of its own
-		out[e.key] = e.value.plain()
+		out[e.key] = e.value.data()
 		if out[e.key] == nil {
 			out[e.key] = map[string]any{}
 		}

@@ -134,7 +134,11 @@ func (s *Server) params(ctx context.Context, m state.ModelID, u state.UnitName, 
 	if !ok {
 		return nil, &userapi.Error{Code: userapi.NotFound, Message: fmt.Sprintf("action %q not defined for unit %q (not found)", want.Action, u)}
 	}
-	return fillParams(want.Action, action, want.Params)
+	input, err := action.Input(want.Params)
+	if err != nil {
+		return nil, invalid(fmt.Sprintf("cannot run %q action on unit %q: %v", want.Action, u, err))
+	}
+	return input, nil
 }
 
 func listOperations(ctx context.Context, s *Server, q *request) (any, error) {
