@@ -70,7 +70,7 @@ type Agent struct {
 	watch     state.Watch
 	candidate *coord.Candidate
 	presence  *coord.Presence
-	dirty     map[string]bool
+	dirty     map[string]bool // reported, and not read yet
 
 	view    view
 	local   resolve.Local

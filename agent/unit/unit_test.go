@@ -1,0 +1,541 @@
+package unit_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/grigri/grigri/agent/resolve"
+	"github.com/grigri/grigri/relation"
+	"github.com/grigri/grigri/state"
+)
+
+func TestFirstDeploy(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("web", webMeta, "options:\n  greeting: {type: string, default: hello}\n", 1)
+	web := w.start("web/0")
+	web.on("install", "config-get greeting >said; is-leader >>said; status-get --format=json --include-data >>said")
+	w.same("hooks", web.settle(), []string{"install", "ring-relation-created", "leader-elected", "config-changed", "start"})
+	said, err := os.ReadFile(filepath.Join(web.paths.Agent, "said"))
+	w.must(err)
+	if want := "hello\nTrue\n" + `{"message":"installing charm software","status":"maintenance","status-data":{}}` + "\n"; string(said) != want {
+		t.Errorf("install heard %q, want %q", said, want)
+	}
+	s := web.status()
+	if s.Agent.Status != "idle" || s.Workload.Status != "unknown" || s.Charm.Name != "web" || s.Failure != nil {
+		t.Errorf("status is %+v", s)
+	}
+	if a := get[state.UnitAddress](w, model.AddressPath("web/0")); a.Private != "127.0.0.1" || a.Public != "192.0.2.1" {
+		t.Errorf("address is %+v", a)
+	}
+	w.same("again", web.settle(), nil)
+	web.boot()
+	w.same("after a restart of the agent", web.settle(), nil)
+}
+
+func TestRelation(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("web", webMeta, "", 1)
+	w.deploy("store", storeMeta, "", 2)
+	web, one, two := w.start("web/0"), w.start("store/0"), w.start("store/1")
+	for _, d := range []*driver{web, one, two} {
+		d.settle()
+	}
+	id := w.relate("web", "store")
+	web.on("db-relation-joined", "relation-get - $JUJU_REMOTE_UNIT >>seen; relation-set want=shop")
+	one.on("sql-relation-changed", "relation-set password=$(relation-get want)-secret; is-leader --format=json >lead; if grep -q true lead; then relation-set --app tables=3; fi")
+	w.same("web enters", web.settle(), []string{"db-relation-created"})
+	w.same("store/0 enters", one.settle(), []string{"sql-relation-created", "sql-relation-joined web/0", "sql-relation-changed web/0"})
+	w.same("store/1 enters", two.settle(), []string{"sql-relation-created", "sql-relation-joined web/0", "sql-relation-changed web/0"})
+	w.same("web hears", web.settle(), []string{"db-relation-changed",
+		"db-relation-joined store/0", "db-relation-changed store/0", "db-relation-joined store/1", "db-relation-changed store/1"})
+	seen, _ := os.ReadFile(filepath.Join(web.paths.Agent, "seen"))
+	if want := "egress-subnets: 127.0.0.1/32\ningress-address: 127.0.0.1\npassword: -secret\nprivate-address: 127.0.0.1\n"; !strings.HasPrefix(string(seen), want) {
+		t.Errorf("web saw %q, want %q first", seen, want)
+	}
+	w.same("store/0 hears of the wish", one.settle(), []string{"sql-relation-changed web/0"})
+	w.same("web hears of the answer", web.settle(), []string{"db-relation-changed store/0"})
+	if s := get[relation.Settings](w, model.MemberPath(id, "", "store/0")); s["password"] != "shop-secret" {
+		t.Errorf("store/0 has set %v", s)
+	}
+	if s := get[relation.Settings](w, model.SidePath(id, "store")); s["tables"] != "3" {
+		t.Errorf("store has set %v", s)
+	}
+
+	w.remove("store/1")
+	w.same("store/1 goes", two.settle(), []string{"sql-relation-departed web/0", "sql-relation-broken", "stop", "remove"})
+	if !two.agent.Gone() {
+		t.Error("the agent of store/1 has not ended")
+	}
+	if s := get[relation.Settings](w, model.GonePath(id, "", "store/1")); s["ingress-address"] != "127.0.0.1" {
+		t.Errorf("what store/1 had set is %v", s)
+	}
+	web.on("db-relation-departed", "relation-list >list; relation-get ingress-address store/1 >left")
+	w.same("web sees it go", web.settle(), []string{"db-relation-departed store/1"})
+	list, _ := os.ReadFile(filepath.Join(web.paths.Agent, "list"))
+	left, _ := os.ReadFile(filepath.Join(web.paths.Agent, "left"))
+	if string(list) != "store/0\n" || string(left) != "127.0.0.1\n" {
+		t.Errorf("in departed: members %q, settings %q", list, left)
+	}
+
+	w.unrelate("web", "store")
+	w.same("web leaves", web.settle(), []string{"db-relation-departed store/0", "db-relation-broken"})
+	w.same("store/0 leaves", one.settle(), []string{"sql-relation-departed web/0", "sql-relation-broken"})
+	names, err := w.admin.Children(t.Context(), model.SidePath(id, "web"))
+	w.must(err)
+	w.same("members left", names, []string{state.GoneName})
+}
+
+// What a hook costs: one transaction, and for one that has nothing to say, one that writes the ledger alone.
+func TestAHookIsOneTransaction(t *testing.T) {
+	w := newWorld(t)
+	w.settings["update-status-hook-interval"] = "5m"
+	w.deploy("web", webMeta, "", 1)
+	web := w.start("web/0")
+	web.settle()
+	web.store.commits = nil
+	w.pass(10 * time.Minute)
+	w.same("hooks", web.settle(), []string{"update-status"})
+	if n := len(web.store.commits); n != 1 {
+		t.Fatalf("a hook that does nothing took %d transactions", n)
+	}
+	if ops := web.store.commits[0].Ops; len(ops) != 1 || ops[0].Path != model.LedgerPath("web/0") {
+		t.Errorf("a hook that does nothing wrote %+v", ops)
+	}
+	web.on("update-status", "open-port 80; state-set a=1")
+	web.store.commits = nil
+	w.pass(10 * time.Minute)
+	w.same("hooks", web.settle(), []string{"update-status"})
+	if n := len(web.store.commits); n != 1 {
+		t.Errorf("a hook with effects took %d transactions", n)
+	}
+	if p := get[[]state.OpenPort](w, model.PortsPath("web/0")); len(p) != 1 || p[0].From != 80 {
+		t.Errorf("open ports are %v", p)
+	}
+	if kv := get[map[string]string](w, model.StatePath("web/0")); kv["a"] != "1" {
+		t.Errorf("its state is %v", kv)
+	}
+}
+
+func TestAFailedHookChangesNothingAndIsTriedAgain(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("web", webMeta, "", 1)
+	web := w.start("web/0")
+	web.on("config-changed", "state-set a=1; status-set blocked 'cannot go on'; echo what is wrong; exit 3")
+	w.same("hooks", web.settle(), []string{"install", "ring-relation-created", "leader-elected", "config-changed"})
+	s := web.status()
+	if s.Failure == nil || s.Failure.Message != `hook failed: "config-changed"` || s.Workload.Status != "blocked" || s.Agent.Status != "idle" {
+		t.Errorf("status is %+v", s)
+	}
+	l := get[state.Ledger](w, model.LedgerPath("web/0"))
+	if l.Failed == nil || l.Failed.Exit != "exit status 3" || !slices.Contains(l.Failed.Output, "what is wrong") {
+		t.Errorf("the ledger says %+v", l.Failed)
+	}
+	if _, err := w.admin.Get(t.Context(), model.StatePath("web/0")); !errors.Is(err, state.ErrNotFound) {
+		t.Errorf("what a failed hook has set is there: %v", err)
+	}
+	w.same("too early", web.settle(), nil)
+	web.boot()
+	w.same("a new agent does not hurry", web.settle(), nil)
+	web.on("config-changed", "state-set a=2")
+	w.pass(10 * time.Second)
+	w.same("in time", web.settle(), []string{"config-changed", "start"})
+	if s := web.status(); s.Failure != nil || s.Workload.Status != "blocked" {
+		t.Errorf("status is %+v", s)
+	}
+}
+
+func TestLeadership(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("web", webMeta, "", 2)
+	a, b := w.start("web/0"), w.start("web/1")
+	a.on("leader-elected", "leader-set token=1; status-set --application active fine")
+	a.settle()
+	b.on("leader-settings-changed", "leader-get token >token")
+	b.on("leader-elected", "leader-set token=2; relation-set -r $(relation-ids ring) --app chief=web/1")
+	if hooks := b.settle(); !slices.Contains(hooks, "leader-settings-changed") || slices.Contains(hooks, "leader-elected") {
+		t.Errorf("web/1 ran %v", hooks)
+	}
+	if data, _ := os.ReadFile(filepath.Join(b.paths.Agent, "token")); string(data) != "1\n" {
+		t.Errorf("web/1 heard of token %q", data)
+	}
+	if s := get[state.StatusInfo](w, model.ApplicationStatusPath("web")); s.Status != "active" || s.Message != "fine" {
+		t.Errorf("the application is %+v", s)
+	}
+	a.settle() // the peers meet
+	b.settle()
+
+	// The leader's session ends while its hook runs: what only a leader may set, it may not.
+	a.on("config-changed", "relation-set -r $(relation-ids ring) --app chief=web/0")
+	w.network.Private = "127.0.0.2"
+	a.store.before = func(t state.Txn) {
+		for _, op := range t.Ops {
+			if op.Path == model.SidePath(0, "web") {
+				a.store.before = nil
+				a.client.Expire()
+			}
+		}
+	}
+	for range 5 {
+		a.agent.Step(t.Context())
+	}
+	if got := a.ran(); !slices.Contains(got, "config-changed") {
+		t.Errorf("web/0 ran %v", got)
+	}
+	if f := get[state.Ledger](w, model.LedgerPath("web/0")).Failed; f == nil || !strings.Contains(f.Exit, "cannot write relation settings") {
+		t.Errorf("web/0's failure is %+v", f)
+	}
+	if hooks := b.settle(); !slices.Contains(hooks, "leader-elected") {
+		t.Errorf("web/1 ran %v", hooks)
+	}
+	if s := get[relation.Settings](w, model.SidePath(0, "web")); s["chief"] != "web/1" {
+		t.Errorf("the chief is %v", s)
+	}
+}
+
+// A reply to a commit is lost: the agent reads back what became of it, and never runs the hook again for that.
+func TestLostReplies(t *testing.T) {
+	for _, happened := range []bool{true, false} {
+		w := newWorld(t)
+		w.deploy("web", webMeta, "", 1)
+		web := w.start("web/0")
+		web.settle()
+		put(w, model.ApplicationPath("web"), withConfig(w, "greeting", "x"))
+		web.on("config-changed", "state-set n=$(($(state-get n)+1))")
+		web.store.before = func(state.Txn) {
+			web.store.before = nil
+			if happened {
+				web.client.LoseReply()
+			} else {
+				web.store.onlyOne = state.ErrUnknown
+			}
+		}
+		if _, err := web.agent.Step(t.Context()); !errors.Is(err, state.ErrUnknown) {
+			t.Fatalf("the step said %v", err)
+		}
+		w.same("hooks", web.settle(), []string{"config-changed"})
+		if kv := get[map[string]string](w, model.StatePath("web/0")); kv["n"] != "1" {
+			t.Errorf("happened %v: its state is %v", happened, kv)
+		}
+		// The same with the agent killed before it can read back.
+		put(w, model.ApplicationPath("web"), withConfig(w, "greeting", "y"))
+		web.store.before = func(state.Txn) {
+			web.store.before = nil
+			if happened {
+				web.client.LoseReply()
+			} else {
+				web.store.onlyOne = state.ErrUnknown
+			}
+		}
+		if _, err := web.agent.Step(t.Context()); !errors.Is(err, state.ErrUnknown) {
+			t.Fatalf("the step said %v", err)
+		}
+		web.boot()
+		w.same("hooks", web.settle(), []string{"config-changed"})
+		if kv := get[map[string]string](w, model.StatePath("web/0")); kv["n"] != "2" {
+			t.Errorf("happened %v, agent killed: its state is %v", happened, kv)
+		}
+	}
+}
+
+func withConfig(w *world, key string, value any) state.Application {
+	app := get[state.Application](w, model.ApplicationPath("web"))
+	app.Config = map[string]any{key: value}
+	return app
+}
+
+// The agent is killed while a hook runs: nobody knows how the hook ended, so it has failed, and is tried again.
+func TestAnInterruptedHookHasFailed(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("web", webMeta, "", 1)
+	web := w.start("web/0")
+	web.settle()
+	put(w, model.ApplicationPath("web"), withConfig(w, "greeting", "x"))
+	// The note is there before the process starts: keep a copy from the hook itself.
+	web.on("config-changed", "cp state/pending note")
+	web.settle()
+	web.ran()
+	put(w, model.ApplicationPath("web"), withConfig(w, "greeting", "y"))
+	note, err := os.ReadFile(filepath.Join(web.paths.Agent, "note"))
+	w.must(err)
+	l := get[state.Ledger](w, model.LedgerPath("web/0"))
+	from := strings.SplitN(strings.SplitN(string(note), `"from":"`, 2)[1], `"`, 2)[0]
+	w.must(os.WriteFile(filepath.Join(web.paths.Agent, "state/pending"), []byte(strings.Replace(string(note), from, l.Commit, 1)), 0o600))
+	web.boot()
+	w.same("at first", web.settle(), nil)
+	if s := web.status(); s.Failure == nil || s.Failure.Message != `hook failed: "config-changed"` {
+		t.Errorf("status is %+v", s)
+	}
+	w.pass(10 * time.Second)
+	w.same("later", web.settle(), []string{"config-changed"})
+}
+
+// The agent is told to end while a hook runs: the hook is ended, and runs again in the next agent as if nothing had been.
+func TestAHookThatTheAgentEndsIsDueAgain(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("web", webMeta, "", 1)
+	web := w.start("web/0")
+	web.on("install", "state-set a=1; touch here; exec sleep 60")
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		for {
+			if _, err := web.agent.Step(ctx); err != nil {
+				done <- err
+				return
+			}
+		}
+	}()
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if _, err := os.Stat(filepath.Join(web.paths.Agent, "here")); err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the hook does not run")
+		}
+	}
+	for end := time.Now().Add(10 * time.Second); web.status().Agent.Message != "running install hook"; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("status does not tell of a hook that takes its time: %+v", web.status())
+		}
+	}
+	stop()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	web.ran()
+	web.on("install", "")
+	web.boot()
+	if got := web.settle(); len(got) < 2 || got[0] != "install" || got[1] != "ring-relation-created" {
+		t.Errorf("then ran %v", got)
+	}
+	if s := web.status(); s.Failure != nil {
+		t.Errorf("status is %+v", s)
+	}
+}
+
+// Two agents for one unit: only one of them commits.
+func TestASecondAgentIsFencedOff(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("web", webMeta, "", 1)
+	old := w.start("web/0")
+	old.settle()
+	agent := old.agent
+	old.boot()
+	put(w, model.ApplicationPath("web"), withConfig(w, "greeting", "x"))
+	w.same("the new one", old.settle(), []string{"config-changed"})
+	put(w, model.ApplicationPath("web"), withConfig(w, "greeting", "y"))
+	for range 3 {
+		if op, err := agent.Step(t.Context()); err == nil {
+			if _, waits := op.(resolve.Wait); !waits {
+				t.Errorf("the old one did %v", op)
+			}
+		}
+	}
+}
+
+// A session is lost and another one made: the agent is present and in line again, and nothing else has happened.
+func TestASessionIsLost(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("web", webMeta, "", 1)
+	web := w.start("web/0")
+	web.settle()
+	before := get[state.Presence](w, model.AgentPath("web/0"))
+	web.client.Expire()
+	w.same("hooks", web.settle(), nil)
+	if after := get[state.Presence](w, model.AgentPath("web/0")); after.Boot != before.Boot {
+		t.Errorf("present as %+v, before %+v", after, before)
+	}
+	web.client.Cut()
+	put(w, model.ApplicationPath("web"), withConfig(w, "greeting", "x"))
+	for range 3 {
+		if _, err := web.agent.Step(t.Context()); err != nil && !errors.Is(err, state.ErrUnknown) {
+			t.Fatal(err)
+		}
+	}
+	w.same("while it is cut off", web.ran(), nil)
+	web.client.Heal()
+	w.same("then", web.settle(), []string{"config-changed"})
+}
+
+func TestTooMuch(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("web", webMeta, "", 1)
+	web := w.start("web/0")
+	web.on("install", "head -c 600000 /dev/zero | tr '\\0' x >big; relation-ids ring; if state-set --file - <<END\nbig: $(cat big)\nEND\nthen exit 0; else exit 7; fi")
+	w.same("hooks", web.settle(), []string{"install"})
+	if f := get[state.Ledger](w, model.LedgerPath("web/0")).Failed; f == nil || f.Exit != "exit status 7" {
+		t.Errorf("failed with %+v", f)
+	}
+}
+
+func TestASubordinate(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("web", webMeta, "", 2)
+	w.deploy("logger", agentMeta, "", 0)
+	web, other := w.start("web/0"), w.start("web/1")
+	for _, d := range []*driver{web, other, web} {
+		d.settle()
+	}
+	id := w.relate("logger", "web")
+	w.same("the implicit side hears nothing", web.settle(), nil)
+	other.settle()
+	w.edit(func(ctx context.Context, r state.Reader) (state.Txn, error) {
+		unit := get[state.Unit](w, model.UnitPath("web/0"))
+		unit.Subordinates = []state.UnitName{"logger/0"}
+		var t state.Txn
+		t.Set(model.UnitPath("web/0"), unit, state.Any)
+		t.Create(model.UnitPath("logger/0"), state.Unit{Principal: "web/0"})
+		t.Create(model.TasksPath("logger/0"), nil)
+		return t, nil
+	})
+	logger := w.start("logger/0")
+	logger.on("host-relation-joined", "relation-list >list")
+	w.same("logger", logger.settle(), []string{"install", "host-relation-created", "leader-elected", "config-changed", "start", "host-relation-joined web/0", "host-relation-changed web/0"})
+	if data, _ := os.ReadFile(filepath.Join(logger.paths.Agent, "list")); string(data) != "web/0\n" {
+		t.Errorf("logger sees %q", data)
+	}
+	get[relation.Settings](w, model.MemberPath(id, "web/0", "logger/0"))
+	w.same("the principal", web.settle(), nil)
+	w.remove("web/0")
+	logger.settle()
+	if got := web.settle(); !slices.Contains(got, "stop") || web.agent.Gone() {
+		t.Errorf("the principal ran %v, gone %v", got, web.agent.Gone())
+	}
+	if s := web.status(); !strings.Contains(s.Agent.Message, "logger/0") {
+		t.Errorf("it does not say what it waits for: %+v", s.Agent)
+	}
+}
+
+func TestUpgrade(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("web", webMeta, "", 1)
+	web := w.start("web/0")
+	web.on("start", "echo kept >../.venv 2>/dev/null || true; echo kept >charm/kept")
+	web.settle()
+	id := w.charm(strings.Replace(webMeta, "summary: x", "summary: y", 1), "")
+	w.edit(func(ctx context.Context, r state.Reader) (state.Txn, error) {
+		app := get[state.Application](w, model.ApplicationPath("web"))
+		rec, err := state.Read[state.Charm](ctx, r, model.CharmPath(id))
+		app.Charm, app.CharmRev = rec.Value.ID, app.CharmRev+1
+		var t state.Txn
+		t.Set(model.ApplicationPath("web"), app, state.Any)
+		return t, err
+	})
+	w.same("hooks", web.settle(), []string{"upgrade-charm", "config-changed"})
+	if _, err := os.Stat(filepath.Join(web.paths.CharmDir(), "kept")); err != nil {
+		t.Error(err)
+	}
+	// An archive that is not what it should be is not used, and not kept.
+	good := w.archives
+	w.archives = map[string][]byte{}
+	for sum := range good {
+		w.archives[sum] = []byte("evil")
+	}
+	app := get[state.Application](w, model.ApplicationPath("web"))
+	app.CharmRev++
+	put(w, model.ApplicationPath("web"), app)
+	if _, err := web.agent.Step(t.Context()); err == nil || !strings.Contains(err.Error(), "is not used") {
+		t.Errorf("with a wrong archive: %v", err)
+	}
+	w.archives = good
+	w.same("hooks", web.settle(), []string{"upgrade-charm", "config-changed"})
+}
+
+func TestTasks(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("web", webMeta, "", 1)
+	web := w.start("web/0")
+	web.settle()
+	web.on("", "true")
+	put(w, model.TaskPath("web/0", 1), state.Task{Action: state.ExecAction, Params: map[string]any{"command": "echo out; state-set a=1; exit 4"}})
+	put(w, model.TaskPath("web/0", 2), state.Task{Action: "nonesuch"})
+	put(w, model.TaskPath("web/0", 3), state.Task{Action: "backup"})
+	web.settle()
+	r := get[state.TaskResult](w, model.TaskResultPath("web/0", 1))
+	if r.Status != "failed" || r.Results["return-code"] != 4.0 || r.Results["stdout"] != "out\n" {
+		t.Errorf("the command ended as %+v", r)
+	}
+	if kv := get[map[string]string](w, model.StatePath("web/0")); kv["a"] != "1" {
+		t.Errorf("its state is %v", kv)
+	}
+	if r := get[state.TaskResult](w, model.TaskResultPath("web/0", 2)); r.Status != "failed" || r.Message != `cannot run "nonesuch" action: not defined` {
+		t.Errorf("the unknown action ended as %+v", r)
+	}
+	if r := get[state.TaskResult](w, model.TaskResultPath("web/0", 3)); r.Status != "completed" {
+		t.Errorf("the action ended as %+v", r)
+	}
+	web.boot()
+	web.ran()
+	w.same("again", web.settle(), nil)
+}
+
+func TestTheAddressChanges(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("web", webMeta, "", 1)
+	web := w.start("web/0")
+	web.on("start", "relation-set -r $(relation-ids ring) egress-subnets=10.0.0.0/8")
+	web.settle()
+	w.network.Private, w.network.Egress = "127.0.0.9", []string{"127.0.0.9/32"}
+	w.same("hooks", web.settle(), []string{"config-changed"})
+	s := get[relation.Settings](w, model.MemberPath(0, "", "web/0"))
+	if s["ingress-address"] != "127.0.0.9" || s["private-address"] != "127.0.0.9" || s["egress-subnets"] != "10.0.0.0/8" {
+		t.Errorf("its settings are %v", s)
+	}
+	if a := get[state.UnitAddress](w, model.AddressPath("web/0")); a.Private != "127.0.0.9" {
+		t.Errorf("its address is %v", a)
+	}
+}
+
+func TestOneHookAtATime(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("web", webMeta, "", 1)
+	web := w.start("web/0")
+	release, _, err := w.lock.Acquire(t.Context(), "someone")
+	w.must(err)
+	if who, _ := w.lock.Holder(); who != "someone" {
+		t.Errorf("the lock is held by %q", who)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if op, err := web.agent.Step(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("did %v, %v while another holds the lock", op, err)
+	}
+	release()
+	web.settle()
+	if who, _ := w.lock.Holder(); who != "" {
+		t.Errorf("the lock is held by %q", who)
+	}
+}
+
+func TestARelationIsRemovedWithoutWaiting(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("web", webMeta, "", 1)
+	w.deploy("store", storeMeta, "", 1)
+	web, store := w.start("web/0"), w.start("store/0")
+	web.settle()
+	store.settle()
+	id := w.relate("web", "store")
+	web.settle()
+	store.settle()
+	web.settle()
+	web.on("db-relation-departed", "relation-set -r "+id.String()+" x=1 || true; state-set left=yes")
+	// As a leader does whose patience has ended: all of it goes while the unit is not looking.
+	for _, p := range slices.Backward(w.tree.Paths()) {
+		if strings.HasPrefix(p, model.RelationPath(id)) {
+			w.edit(func(context.Context, state.Reader) (t state.Txn, err error) { t.Delete(p, state.Any); return t, nil })
+		}
+	}
+	app := get[state.Application](w, model.ApplicationPath("web"))
+	app.Relations = slices.DeleteFunc(app.Relations, func(m state.Membership) bool { return m.Relation == id })
+	put(w, model.ApplicationPath("web"), app)
+	w.same("hooks", web.settle(), []string{"db-relation-departed store/0", "db-relation-broken"})
+	if kv := get[map[string]string](w, model.StatePath("web/0")); kv["left"] != "yes" {
+		t.Errorf("its state is %v", kv)
+	}
+}
