@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -231,7 +232,11 @@ func (c *cli) killLocal(ctx context.Context, dir string) error {
 	if err != nil {
 		return fmt.Errorf("remove the controller in %s: %w: %s", dir, err, lastLines(string(out), 20))
 	}
-	return os.RemoveAll(dir)
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("remove the controller in %s: %w", dir, err)
+	}
+	_ = os.Remove(filepath.Dir(dir)) // it stays while it holds other controllers
+	return nil
 }
 
 func (c *cli) killControllerCommand() *cobra.Command {
