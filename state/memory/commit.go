@@ -24,6 +24,11 @@ func (c *Client) Commit(ctx context.Context, t state.Txn) ([]string, error) {
 	if c.notice() {
 		return nil, fmt.Errorf("commit: the session has expired: %w", state.ErrUnknown)
 	}
+	for i, op := range t.Ops {
+		if err := c.canGrant(op); err != nil {
+			return nil, t.Failed(i, err)
+		}
+	}
 	b := batch{c: c, tree: c.tree, stamp: c.tree.stamp + 1}
 	for i, op := range t.Ops {
 		if err := b.apply(op); err != nil {
@@ -39,6 +44,19 @@ func (c *Client) Commit(ctx context.Context, t state.Txn) ([]string, error) {
 		return nil, err
 	}
 	return b.created, nil
+}
+
+// canGrant refuses a node whose access names someone whose secret the client does not hold. It asks no server.
+func (c *Client) canGrant(op state.Op) error {
+	if op.Kind != state.OpCreate {
+		return nil
+	}
+	for _, p := range state.ACLFor(op.Path).Principals() {
+		if _, _, machine := p.Machine(); !machine && !c.may([]state.Principal{p}) {
+			return fmt.Errorf("%s has access to it, and this client does not hold its secret: %w", p, state.ErrDenied)
+		}
+	}
+	return nil
 }
 
 // reply is err, unless the reply is lost.
@@ -92,12 +110,12 @@ func (b *batch) apply(op state.Op) error {
 	return b.delete(op, n)
 }
 
-// match is the test that a node is there, open to the client, and at the version of op.
+// match is the test that a node is there, open to the client if access is not nil, and at the version of op.
 func (b *batch) match(n *node, op state.Op, access func(*node) []state.Principal) error {
 	switch {
 	case n == nil:
 		return fmt.Errorf("there is no such node: %w", state.ErrConflict)
-	case !b.c.may(access(n)):
+	case access != nil && !b.c.may(access(n)):
 		return state.ErrDenied
 	case op.Version != state.Any && op.Version != n.Version:
 		return fmt.Errorf("it is at version %d, not %d: %w", n.Version, op.Version, state.ErrConflict)
@@ -106,12 +124,6 @@ func (b *batch) match(n *node, op state.Op, access func(*node) []state.Principal
 }
 
 func (b *batch) create(op state.Op) error {
-	acl := state.ACLFor(op.Path)
-	for _, p := range acl.Principals() {
-		if _, _, machine := p.Machine(); !machine && !b.c.may([]state.Principal{p}) {
-			return fmt.Errorf("%s has access to it, and this client does not hold its secret: %w", p, state.ErrDenied)
-		}
-	}
 	up := b.tree.nodes[parent(op.Path)]
 	switch {
 	case up == nil:
@@ -129,7 +141,7 @@ func (b *batch) create(op state.Op) error {
 	case up.Session != 0:
 		return fmt.Errorf("the node above it is ephemeral: %w", state.ErrConflict)
 	}
-	n := &node{Node: state.Node{Data: slices.Clone(op.Data), Stamp: b.stamp, Created: b.stamp}, acl: acl}
+	n := &node{Node: state.Node{Data: slices.Clone(op.Data), Stamp: b.stamp, Created: b.stamp}, acl: state.ACLFor(op.Path)}
 	if op.Ephemeral {
 		n.Session = b.c.session.ID
 	}
@@ -143,10 +155,13 @@ func (b *batch) create(op state.Op) error {
 
 func (b *batch) delete(op state.Op, n *node) error {
 	up := b.tree.nodes[parent(op.Path)]
-	if up == nil {
-		return fmt.Errorf("there is no such node: %w", state.ErrConflict)
+	switch {
+	case up == nil:
+		return fmt.Errorf("there is no node above it: %w", state.ErrConflict)
+	case !b.c.may(up.acl.Delete): // said before whether there is such a node
+		return state.ErrDenied
 	}
-	if err := b.match(n, op, func(*node) []state.Principal { return up.acl.Delete }); err != nil {
+	if err := b.match(n, op, nil); err != nil {
 		return err
 	}
 	if n.Children > 0 {

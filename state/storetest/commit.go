@@ -168,9 +168,10 @@ var commitTests = []contract{
 		}
 		t.make(dirs...)
 		var x state.Txn
+		left := state.MaxTxn - x.Size()
 		for i := 0; len(x.Ops) < state.MaxOps; i++ {
 			op := state.Op{Kind: state.OpCreate, Path: long.MemberPath(1, "", state.UnitName(fmt.Sprintf("%s%d", unit, i)))}
-			if next := (state.Txn{Ops: append(x.Ops, op)}); next.Valid() != nil {
+			if left -= (state.Txn{Ops: []state.Op{op}}).Size() - (state.Txn{}).Size(); left < 0 {
 				break
 			}
 			x.Ops = append(x.Ops, op)

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"sync"
 
 	"github.com/go-zookeeper/zk"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/grigri/grigri/state"
 )
@@ -39,37 +41,60 @@ func (s *Store) Init(ctx context.Context) error {
 // or digest identity, with those it is open to. There should be none. It is for controllers, and asks a lot.
 func (s *Store) World(ctx context.Context) (map[string][]string, error) {
 	open := map[string][]string{}
-	for todo := []string{"/"}; len(todo) > 0; {
-		at := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		acl, err := read(ctx, s, func(c *zk.Conn) ([]zk.ACL, error) {
-			acl, _, err := c.GetACL(at)
-			return acl, err
-		})
-		if errors.Is(err, state.ErrNotFound) {
-			continue
+	for level := []string{"/"}; len(level) > 0; {
+		var mu sync.Mutex // guards next and open
+		var next []string
+		var g errgroup.Group
+		g.SetLimit(atOnce)
+		for _, at := range level {
+			g.Go(func() error {
+				to, below, err := s.world(ctx, at)
+				mu.Lock()
+				defer mu.Unlock()
+				next = append(next, below...)
+				if len(to) > 0 {
+					open[at] = to
+				}
+				return err
+			})
 		}
-		if err != nil {
-			return nil, fmt.Errorf("access to %s: %w", at, err)
+		if err := g.Wait(); err != nil {
+			return nil, err
 		}
-		if len(acl) == 0 {
-			open[at] = []string{"everyone"}
-		}
-		for _, a := range acl {
-			if a.Scheme != schemeX509 && a.Scheme != schemeDigest {
-				open[at] = append(open[at], a.Scheme+":"+a.ID)
-			}
-		}
-		names, err := read(ctx, s, func(c *zk.Conn) ([]string, error) {
-			names, _, err := c.Children(at)
-			return names, err
-		})
-		if err != nil && !errors.Is(err, state.ErrNotFound) {
-			return nil, fmt.Errorf("children of %s: %w", at, err)
-		}
-		for _, n := range names {
-			todo = append(todo, path.Join(at, n))
-		}
+		level = next
 	}
 	return open, nil
+}
+
+// world is to whom one node is open, and what lies below it.
+func (s *Store) world(ctx context.Context, at string) (to, below []string, err error) {
+	acl, err := read(ctx, s, func(c *zk.Conn) ([]zk.ACL, error) {
+		acl, _, err := c.GetACL(at)
+		return acl, err
+	})
+	if errors.Is(err, state.ErrNotFound) {
+		return nil, nil, nil // it has gone meanwhile
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("access to %s: %w", at, err)
+	}
+	if len(acl) == 0 {
+		to = append(to, "everyone")
+	}
+	for _, a := range acl {
+		if a.Scheme != schemeX509 && a.Scheme != schemeDigest {
+			to = append(to, a.Scheme+":"+a.ID)
+		}
+	}
+	names, err := read(ctx, s, func(c *zk.Conn) ([]string, error) {
+		names, _, err := c.Children(at)
+		return names, err
+	})
+	if err != nil && !errors.Is(err, state.ErrNotFound) {
+		return nil, nil, fmt.Errorf("children of %s: %w", at, err)
+	}
+	for _, n := range names {
+		below = append(below, path.Join(at, n))
+	}
+	return to, below, nil
 }

@@ -34,6 +34,7 @@ func config() Config {
 	return Config{
 		Servers:    []string{server.Addr},
 		TLS:        server.Controller(),
+		Timeout:    5 * time.Second,
 		Chroot:     fmt.Sprintf("/test/%d", trees.Add(1)),
 		Controller: pki.ControllerName(),
 		Machine:    pki.MachineName,

@@ -43,6 +43,10 @@ func (s *Store) greet(c *zk.Conn) error {
 
 // event is called by the library, which waits. The events of its channel would be lost.
 func (s *Store) event(e zk.Event) {
+	if e.State == zk.StateExpired {
+		s.hosts.Connected()
+		s.wire.expired()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.events = append(s.events, e)
@@ -95,7 +99,6 @@ func (s *Store) follow(e zk.Event) {
 	case zk.StateHasSession:
 		s.arrive()
 	case zk.StateExpired:
-		s.hosts.Connected() // the server is good, though it gave us no session
 		s.lose()
 		s.cfg.Log.Warn("the session with ZooKeeper has expired", "err", s.wire.trouble())
 	case zk.StateDisconnected:

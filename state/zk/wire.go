@@ -110,10 +110,19 @@ func (w *wire) trouble() error {
 // hangUp closes the connection that there is, whoever waits for it.
 func (w *wire) hangUp() {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.current != nil {
-		_ = w.current.Close()
+	nc := w.current
+	w.current = nil
+	w.mu.Unlock()
+	if nc != nil {
+		_ = nc.Close() // which may take a while
 	}
+}
+
+// expired notes that a server is good, though it gave us no session: the next try may follow at once.
+func (w *wire) expired() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.again = false
 }
 
 // pause waits for d or the end of ctx.
