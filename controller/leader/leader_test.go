@@ -195,6 +195,27 @@ func TestMachines(t *testing.T) {
 	}
 }
 
+func TestKeptInstance(t *testing.T) {
+	w := newWorld(t)
+	edit(w, func(ctx context.Context, r state.Reader) (state.Txn, error) {
+		t, _, err := state.AddMachines(ctx, r, model, w.by(), key, 2, state.NewMachine{})
+		return t, err
+	})
+	w.settle()
+	edit(w, func(ctx context.Context, r state.Reader) (state.Txn, error) {
+		t, _, err := state.RemoveMachine(ctx, r, model, w.by(), "0", state.Ending{}, true)
+		return t, err
+	})
+	edit(w, func(ctx context.Context, r state.Reader) (state.Txn, error) {
+		t, _, err := state.DestroyModel(ctx, r, model, w.by(), state.Ending{}, false)
+		return t, err
+	})
+	w.pass(11 * time.Minute)
+	if got := w.cloud.machines(); got != "0" {
+		t.Errorf("left are the instances of %q, want the one that was kept", got)
+	}
+}
+
 func TestProvisioningIsTriedAgain(t *testing.T) {
 	w := newWorld(t)
 	w.cloud.startErr = fmt.Errorf("no addresses left: %w", provider.ErrTransient)
