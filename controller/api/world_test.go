@@ -14,7 +14,6 @@ import (
 	"testing/fstest"
 	"time"
 
-	"go.uber.org/goleak"
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/grigri/grigri/charm"
@@ -28,8 +27,6 @@ import (
 	"github.com/grigri/grigri/state"
 	"github.com/grigri/grigri/state/memory"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const password = "a password of the admin"
 

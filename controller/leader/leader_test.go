@@ -343,6 +343,22 @@ func TestLostInstance(t *testing.T) {
 	}
 }
 
+// TestDestroyEmptyModel: the ticket that asks for it goes with the model.
+func TestDestroyEmptyModel(t *testing.T) {
+	w := newWorld(t)
+	w.settle()
+	edit(w, func(ctx context.Context, r state.Reader) (state.Txn, error) {
+		t, _, err := state.DestroyModel(ctx, r, model, w.by(), state.Ending{}, false)
+		return t, err
+	})
+	w.settle()
+	for _, path := range w.tree.Paths() {
+		if strings.HasPrefix(path, model.Path()) {
+			t.Errorf("%s is left", path)
+		}
+	}
+}
+
 func TestDestroyModel(t *testing.T) {
 	w := newWorld(t)
 	w.deploy("web", 3)
