@@ -48,11 +48,7 @@ func runMachine(ctx context.Context, args []string, stderr io.Writer) error {
 	log := logs.Logger(conf.Machine.Tag(), "grigri.machine")
 	log.Info("the machine's agent starts", "version", version.Grigri)
 
-	own, host := conf.Identity(), pki.ZooKeeperHost
-	if a := conf.Addresses; a.ZooKeeperCA != "" { // an ensemble that others run
-		own.Authority, host = []byte(a.ZooKeeperCA), a.ZooKeeperName
-	}
-	identity, err := own.ClientTLS(host)
+	identity, err := conf.Identity().ClientTLS(pki.ZooKeeperHost)
 	if err != nil {
 		return err
 	}

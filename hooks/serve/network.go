@@ -40,9 +40,8 @@ func networkGet(ctx context.Context, c *call) (any, error) {
 	if c.on("primary-address") && some {
 		return nil, usage("--primary-address must be the only flag specified")
 	}
-	// The hook's own relation says nothing of other endpoints.
 	id := hooks.NoRelation
-	if _, given := c.given["r"]; given || c.Hook.Endpoint == binding {
+	if c.text("r") != "" {
 		var err error
 		if id, err = c.relation(); err != nil {
 			return nil, err
