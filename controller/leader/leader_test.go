@@ -487,7 +487,7 @@ func TestRun(t *testing.T) {
 		w.cancel()
 		ctx, cancel := context.WithCancel(t.Context())
 		c := w.leader.Config
-		c.Now = time.Now
+		c.Now, c.Store = time.Now, w.store.Client
 		w.cloud.startErr = errors.New("out of order")
 		ended := make(chan error)
 		go func() { ended <- Run(ctx, c) }()
@@ -499,7 +499,7 @@ func TestRun(t *testing.T) {
 		w.cloud.startErr = nil
 		w.cloud.mu.Unlock()
 		time.Sleep(2 * time.Minute)
-		if got := len(w.cloud.instances); got != 3 {
+		if got := w.cloud.count(); got != 3 {
 			t.Errorf("%d instances", got)
 		}
 		w.cloud.mu.Lock()
