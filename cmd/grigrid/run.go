@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -116,6 +117,7 @@ func (d *daemon) control(ctx context.Context, servers []string) error {
 	if err != nil {
 		return err
 	}
+	debug.FreeOSMemory() // packing takes many times what the controller needs from here on
 	p, err := all.Open(d.config.Cloud, all.Config{Dir: d.dir, Agent: filepath.Join(programs, "grigri-agent"),
 		Archive: filepath.Join(string(controller.Agents(d.dir)), hash), Log: d.log})
 	if err != nil {

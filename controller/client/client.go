@@ -54,9 +54,11 @@ func New(c Config) (*Client, error) {
 		DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
 		TLSClientConfig:     &tls.Config{RootCAs: pool, ServerName: userapi.ServerName, MinVersion: tls.VersionTLS13},
 		TLSHandshakeTimeout: 5 * time.Second,
-		IdleConnTimeout:     time.Minute,
-		MaxIdleConnsPerHost: 4,
-		ForceAttemptHTTP2:   true,
+		// Longer than any controller takes: one that waits for something answers within a minute.
+		ResponseHeaderTimeout: 90 * time.Second,
+		IdleConnTimeout:       time.Minute,
+		MaxIdleConnsPerHost:   4,
+		ForceAttemptHTTP2:     true,
 	}}}, nil
 }
 
