@@ -41,7 +41,9 @@ func (l *Leader) commit(ctx context.Context, it item, t state.Txn) error {
 		return l.write(ctx, t) // the tickets are swept
 	}
 	for _, path := range tickets {
-		t.Delete(path, state.Any)
+		if !deletes(t, path) { // a model's burial takes its tickets with it
+			t.Delete(path, state.Any)
+		}
 	}
 	if err := l.write(ctx, t); err != nil {
 		return err
@@ -54,6 +56,10 @@ func (l *Leader) commit(ctx context.Context, it item, t state.Txn) error {
 }
 
 const ticketsPerCommit = 200
+
+func deletes(t state.Txn, path string) bool {
+	return slices.ContainsFunc(t.Ops, func(op state.Op) bool { return op.Kind == state.OpDelete && op.Path == path })
+}
 
 // steps commits step after step until one is the last.
 func (l *Leader) steps(ctx context.Context, it item, step func() (state.Txn, bool, error)) error {
@@ -70,6 +76,9 @@ func (l *Leader) steps(ctx context.Context, it item, step func() (state.Txn, boo
 		}
 	}
 }
+
+// quickTries is how often an item that met a conflict is looked at again without a pause.
+const quickTries = 3
 
 // settle deals with the outcome of looking at the item: it is done with, or will be looked at again.
 // The error is ErrDeposed, or that of ctx.
@@ -92,7 +101,7 @@ func (l *Leader) settle(ctx context.Context, it item, err error) error {
 	if errors.Is(err, state.ErrConflict) || errors.Is(err, state.ErrUnknown) {
 		l.relist[it.model] = true // tickets that are gone already would be in the way for ever
 		l.dropTickets(it.model)
-		if n <= 3 {
+		if n <= quickTries {
 			l.queue[it] = true
 			return nil
 		}
@@ -137,7 +146,9 @@ func (l *Leader) readTickets(ctx context.Context, m state.ModelID) error {
 		}
 		it := item{m, ticket}
 		l.tickets[it] = append(l.tickets[it], path)
-		l.queue[it] = true
+		if _, waits := l.due[it]; !waits || l.failed[it] <= quickTries {
+			l.queue[it] = true
+		}
 	}
 	return nil
 }
