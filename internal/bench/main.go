@@ -61,7 +61,9 @@ func benches() []struct {
 		name string
 		run  func(context.Context, place, *report) error
 	}{
+		{"hook", noopHook},
 		{"tool", toolCall},
+		{"wake", wake},
 		{"bootstrap", bootstrap},
 	}
 }

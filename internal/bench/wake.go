@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"github.com/grigri/grigri/agent/unit"
+	"github.com/grigri/grigri/state"
+)
+
+// talkCharm tells its setting to whoever it is related to. Hooks that hear of it write into a pipe as the first thing they do.
+func talkCharm(pipe string) map[string]string {
+	return map[string]string{
+		"metadata.yaml": "name: talk\nsummary: Talks.\ndescription: For measurements.\n" +
+			"provides:\n  up: {interface: talk}\nrequires:\n  down: {interface: talk}\n",
+		"config.yaml":                 "options:\n  v: {type: string, default: \"\", description: what to say}\n",
+		"hooks/config-changed":        "#!/bin/sh\nset -e\nv=$(config-get v)\nfor r in $(relation-ids up); do relation-set -r \"$r\" \"v=$v\"; done\n",
+		"hooks/down-relation-changed": "#!/bin/sh\necho >" + pipe + "\n",
+	}
+}
+
+// wake measures from the moment in which one unit commits its settings until the hook of another begins, against a set and
+// the watch it fires in the same ZooKeeper.
+func wake(ctx context.Context, p place, r *report) (err error) {
+	pipe, err := newPipe(filepath.Join(p.dir, "pipe"))
+	if err != nil {
+		return err
+	}
+	defer pipe.Close()
+	dir := filepath.Join(p.dir, "charm")
+	if err := writeCharm(dir, talkCharm(pipe.Name())); err != nil {
+		return err
+	}
+	s, err := openShop(ctx, p, dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	ctx, stop := context.WithCancel(ctx)
+	g, ctx := errgroup.WithContext(ctx)
+	defer func() {
+		stop()
+		if running := g.Wait(); !errors.Is(running, context.Canceled) {
+			err = errors.Join(err, running)
+		}
+	}()
+	stores := map[state.ApplicationName]*commits{}
+	paths := map[state.ApplicationName]string{"left": s.model.MemberPath(0, "", "left/0"), "right": s.model.LedgerPath("right/0")}
+	for _, name := range []state.ApplicationName{"left", "right"} {
+		if err := s.deploy(ctx, name, nil); err != nil {
+			return err
+		}
+		store, err := s.connect(ctx)
+		if err != nil {
+			return err
+		}
+		stores[name] = &commits{Store: store, path: paths[name], done: make(chan struct{}, 1)}
+		conf, where := s.agent(name, stores[name])
+		conf.Log = slog.New(slog.DiscardHandler)
+		g.Go(func() error { return unit.Run(ctx, conf, where) })
+	}
+	err = s.edit(ctx, func(ctx context.Context, r state.Reader, by state.By) (state.Txn, error) {
+		t, _, err := state.Relate(ctx, r, s.model, by, s.key, "left:up", "right:down")
+		return t, err
+	})
+	if err != nil {
+		return err
+	}
+	if err := pipe.wait(ctx); err != nil { // the first that right hears of left
+		return err
+	}
+	if err := stores["right"].wait(ctx); err != nil {
+		return err
+	}
+
+	n := 0
+	ours := func(ctx context.Context) (time.Duration, error) {
+		n++
+		if err := s.config(ctx, "left", "v", strconv.Itoa(n)); err != nil {
+			return 0, err
+		}
+		if err := pipe.wait(ctx); err != nil {
+			return 0, err
+		}
+		took := time.Since(stores["left"].began())
+		return took, stores["right"].wait(ctx)
+	}
+	yardstick, end, err := s.plainWatch(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	pairs, err := inTurns(ctx, p.times(500), ours, yardstick)
+	if err == nil {
+		r.ratio("settings committed until the other's hook begins", "a set until its watch fires", 2, pairs)
+	}
+	return err
+}
+
+// A pipe is where a script writes a line to say that it has begun.
+type pipe struct{ *os.File }
+
+func newPipe(name string) (pipe, error) {
+	if err := unix.Mkfifo(name, 0o600); err != nil {
+		return pipe{}, fmt.Errorf("make a pipe: %w", err)
+	}
+	f, err := os.OpenFile(name, os.O_RDWR, 0) // for writing too: it never ends
+	return pipe{f}, err
+}
+
+// wait takes one line. It gives up when none comes for long.
+func (p pipe) wait(ctx context.Context) error {
+	if err := p.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, func() { _ = p.SetReadDeadline(time.Now()) })()
+	_, err := p.Read(make([]byte, 1))
+	if err != nil {
+		err = errors.Join(fmt.Errorf("wait for a hook to begin: %w", err), ctx.Err())
+	}
+	return err
+}
+
+// commits notes when the transactions of a unit's agent that set one node begin and end.
+type commits struct {
+	state.Store
+	path string
+	done chan struct{} // has a value when one has ended
+
+	mu    sync.Mutex
+	start time.Time // of the last
+}
+
+// Commit implements state.Store.
+func (c *commits) Commit(ctx context.Context, t state.Txn) ([]string, error) {
+	ours := slices.ContainsFunc(t.Ops, func(op state.Op) bool { return op.Kind == state.OpSet && op.Path == c.path })
+	if !ours {
+		return c.Store.Commit(ctx, t)
+	}
+	c.mu.Lock()
+	c.start = time.Now()
+	c.mu.Unlock()
+	created, err := c.Store.Commit(ctx, t)
+	select {
+	case c.done <- struct{}{}:
+	default:
+	}
+	return created, err
+}
+
+func (c *commits) began() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.start
+}
+
+// wait returns when a transaction has ended since the last wait.
+func (c *commits) wait(ctx context.Context) error {
+	select {
+	case <-c.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// plainWatch is a set on one plain connection and the watch of another.
+func (s *shop) plainWatch(ctx context.Context) (run func(context.Context) (time.Duration, error), end func(), err error) {
+	var conns []*zk.Conn
+	end = func() {
+		for _, c := range conns {
+			c.Close()
+		}
+	}
+	for range 2 {
+		c, err := s.zk.connect(ctx)
+		if err != nil {
+			end()
+			return nil, nil, err
+		}
+		conns = append(conns, c)
+	}
+	if _, err := conns[0].Create(yardNode, nil, 0, zk.WorldACL(zk.PermAll)); err != nil {
+		end()
+		return nil, nil, fmt.Errorf("make %s: %w", yardNode, err)
+	}
+	data := make([]byte, 500)
+	return func(ctx context.Context) (time.Duration, error) {
+		_, _, events, err := conns[1].GetW(yardNode)
+		if err != nil {
+			return 0, err
+		}
+		return timed(func() error {
+			if _, err := conns[0].Set(yardNode, data, -1); err != nil {
+				return err
+			}
+			select {
+			case e := <-events:
+				return e.Err
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	}, end, nil
+}
