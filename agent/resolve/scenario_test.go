@@ -297,3 +297,4 @@ func (p *player) deployed() error {
 	}
 	return p.err
 }
+

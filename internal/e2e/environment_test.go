@@ -1,0 +1,254 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/grigri/grigri/controller/status"
+	"github.com/grigri/grigri/state"
+)
+
+const (
+	examples = "../../examples/charms/"
+	patience = 2 * time.Minute // for an environment to settle, on a machine with much to do
+	tick     = 50 * time.Millisecond
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if dir, err := programs(); err == nil && dir != "" {
+		os.RemoveAll(dir)
+	}
+	os.Exit(code)
+}
+
+// programs builds what a user runs, once, and returns where.
+var programs = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "gge")
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.Command("go", "build", "-o", dir+"/", "../../cmd/grigri", "../../cmd/grigrid", "../../cmd/grigri-agent", "../../cmd/hooktool")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return dir, fmt.Errorf("build the programs: %w\n%s", err, out)
+	}
+	return dir, nil
+})
+
+// An environment is a controller on this host, made as a user makes it, with one model in focus.
+type environment struct {
+	*testing.T
+	bin  string
+	data string // the client's files, and below them all of the controller's and the machines'
+	name string // of the controller
+}
+
+// newEnvironment bootstraps. At the test's end everything is killed, and nothing may be left.
+func newEnvironment(t *testing.T, model string) *environment {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes a while")
+	}
+	bin, err := programs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.MkdirTemp("", "ggd") // short: unix sockets lie below it
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &environment{T: t, bin: bin, data: data, name: "e2e"}
+	t.Cleanup(e.end)
+	e.must("bootstrap", "local", e.name)
+	e.must("add-model", model)
+	return e
+}
+
+func (e *environment) end() {
+	if e.Failed() {
+		for _, args := range [][]string{{"status", "--relations"}, {"debug-log", "--replay", "--no-tail", "--level", "INFO"}} {
+			out, err := e.run(args...)
+			e.Logf("%v: %v\n%s", args, err, last(out, 80))
+		}
+		log, _ := os.ReadFile(e.controllerFile("grigrid.log"))
+		e.Logf("grigrid.log:\n%s", last(string(log), 40))
+	}
+	if out, err := e.run("kill-controller", e.name, "--no-prompt", "--timeout", "60s"); err != nil {
+		e.Errorf("kill-controller: %v\n%s", err, out)
+	}
+	for _, p := range e.processes() {
+		e.Errorf("process %d is left: %s", p.pid, strings.Join(p.args, " "))
+		_ = syscall.Kill(p.pid, syscall.SIGKILL)
+	}
+	os.RemoveAll(e.data)
+}
+
+// controllerFile is a file of the controller's own directory.
+func (e *environment) controllerFile(elem ...string) string {
+	return filepath.Join(append([]string{e.data, "controllers", e.name}, elem...)...)
+}
+
+// run runs the client, and returns what it prints to stdout.
+func (e *environment) run(args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(e.bin, "grigri"), args...)
+	cmd.Env = append(os.Environ(), "GRIGRI_DATA="+e.data)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if err != nil {
+		err = fmt.Errorf("grigri %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(stdout.String()+stderr.String()))
+	}
+	return stdout.String(), err
+}
+
+func (e *environment) must(args ...string) string {
+	e.Helper()
+	out, err := e.run(args...)
+	if err != nil {
+		e.Fatal(err)
+	}
+	return out
+}
+
+// again runs the client until it succeeds, for a while in which the controller may be away. An error that says that what was asked
+// for is there already tells of an earlier try whose answer was lost.
+func (e *environment) again(done string, args ...string) {
+	e.Helper()
+	e.eventually("grigri "+strings.Join(args, " "), func() error {
+		_, err := e.run(args...)
+		if err != nil && done != "" && strings.Contains(err.Error(), done) {
+			return nil
+		}
+		return err
+	})
+}
+
+// eventually waits until check finds nothing to object to.
+func (e *environment) eventually(what string, check func() error) {
+	e.Helper()
+	var err error
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(tick) {
+		if err = check(); err == nil {
+			return
+		}
+	}
+	e.Fatalf("%s: %v", what, err)
+}
+
+func (e *environment) status() (status.Status, error) {
+	var st status.Status
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(e.bin, "grigri"), "status", "--format", "json")
+	cmd.Env = append(os.Environ(), "GRIGRI_DATA="+e.data)
+	out, err := cmd.Output()
+	if err != nil {
+		return st, err
+	}
+	return st, json.Unmarshal(out, &st)
+}
+
+// settled waits until there are exactly so many units of each application, all of them active and idle.
+func (e *environment) settled(want map[state.ApplicationName]int) {
+	e.Helper()
+	e.eventually("the environment settles", func() error {
+		st, err := e.status()
+		if err != nil {
+			return err
+		}
+		for name := range st.Applications {
+			if _, ok := want[name]; !ok {
+				return fmt.Errorf("there is %s", name)
+			}
+		}
+		for name, n := range want {
+			units := st.Applications[name].Units
+			if len(units) != n {
+				return fmt.Errorf("%s has %d units", name, len(units))
+			}
+			for u, is := range units {
+				if is.Agent.Current != "idle" || is.Workload.Current != "active" {
+					return fmt.Errorf("%s is %s %s, %s %s", u, is.Workload.Current, is.Workload.Message, is.Agent.Current, is.Agent.Message)
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// A process is one of the environment's.
+type process struct {
+	pid  int
+	args []string
+}
+
+// program is the name of what it runs.
+func (p process) program() string { return filepath.Base(p.args[0]) }
+
+// processes are those that have to do with the environment's directory, by their command line or where they work; not our own.
+func (e *environment) processes() []process {
+	var out []process
+	dirs, err := os.ReadDir("/proc")
+	if err != nil {
+		e.Fatal(err)
+	}
+	for _, d := range dirs {
+		pid, err := strconv.Atoi(d.Name())
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		line, err := os.ReadFile(filepath.Join("/proc", d.Name(), "cmdline"))
+		if err != nil || len(line) == 0 {
+			continue
+		}
+		cwd, _ := os.Readlink(filepath.Join("/proc", d.Name(), "cwd"))
+		if bytes.Contains(line, []byte(e.data+"/")) || strings.HasPrefix(cwd+"/", e.data+"/") {
+			out = append(out, process{pid, strings.Split(strings.TrimSuffix(string(line), "\x00"), "\x00")})
+		}
+	}
+	return out
+}
+
+// kill kills a process of the environment without warning. That it has ended meanwhile is no error.
+func (e *environment) kill(p process) {
+	if err := syscall.Kill(p.pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		e.Error(err)
+	}
+}
+
+func last(text string, n int) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+// fetch is the page at the URL.
+func fetch(url string) (string, error) {
+	client := http.Client{Timeout: 10 * time.Second}
+	resp, err := client.Get(url)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s: %s", url, resp.Status, body)
+	}
+	return string(body), err
+}
