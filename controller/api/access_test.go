@@ -3,6 +3,7 @@ package api_test
 import (
 	"encoding/json"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -212,5 +213,22 @@ func TestAPasswordThatWasChangedIsWrongAtOnce(t *testing.T) {
 	}
 	if status, _ := w.raw("GET", "/v1/controller", nil, http.Header{"Authorization": {"Bearer admin:another"}}, nil); status != http.StatusOK {
 		t.Fatalf("the new one as a token: %d", status)
+	}
+}
+
+// The reference names every route with who may use it, and no other.
+func TestTheReferenceIsComplete(t *testing.T) {
+	data, err := os.ReadFile("../../docs/reference/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := map[api.Access]string{api.Open: "open", api.Machine: "machine", api.Reader: "reader", api.Writer: "writer", api.Admin: "admin"}
+	for _, r := range api.Routes() {
+		if row := "| `" + r.Pattern + "` | " + words[r.Access] + " | "; !strings.Contains(string(data), row) {
+			t.Errorf("docs/reference/api.md has no row %q", row)
+		}
+	}
+	if n := strings.Count(string(data), "\n| `"); n != len(api.Routes()) {
+		t.Errorf("docs/reference/api.md has %d routes, there are %d", n, len(api.Routes()))
 	}
 }
