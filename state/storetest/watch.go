@@ -85,6 +85,14 @@ var watchTests = []contract{
 		t.await(w, "/a")
 		t.quiet(w)
 	}},
+	{"what is no path does no harm", func(t *suite) {
+		w := t.watch(t.s)
+		w.Data("/a//b")
+		w.Children("a")
+		t.await(w, "/a//b", "a")
+		t.quiet(w)
+		w.Drop("a")
+	}},
 	{"repetitions are merged", func(t *suite) {
 		t.make("/a", "/b")
 		w := t.watch(t.s)

@@ -28,7 +28,7 @@ func (s *Store) Session(ctx context.Context) (state.Session, error) {
 			return state.Session{}, fmt.Errorf("session: %w", err)
 		}
 		s.mu.Lock()
-		if s.isUp && s.visit == visit {
+		if s.isUp && s.visit == visit && s.isLost && !s.closed {
 			s.regain()
 		}
 		s.mu.Unlock()
@@ -128,7 +128,7 @@ func (s *Store) arrive() {
 func (s *Store) open(visit int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if visit != s.visit || s.isUp {
+	if visit != s.visit || s.isUp || s.closed {
 		return
 	}
 	if s.isLost {

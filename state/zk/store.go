@@ -108,6 +108,7 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	close(s.closing)
+	s.lose()
 	up := s.isUp
 	s.mu.Unlock()
 	if !up { // no one to say goodbye to
@@ -117,11 +118,7 @@ func (s *Store) Close() error {
 	s.conn.Close()
 	s.stop()
 	s.wire.hangUp()
-	err := s.group.Wait()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.lose()
-	return err
+	return s.group.Wait()
 }
 
 // abs is the path in ZooKeeper, rel the path in our tree.

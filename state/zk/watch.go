@@ -222,7 +222,7 @@ func (s *Store) armData(sp *spot) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case errors.Is(err, zk.ErrNoAuth):
+	case err != nil && answered(err):
 		sp.denied |= data
 		return nil
 	case err != nil:
@@ -250,7 +250,7 @@ func (s *Store) armChildren(sp *spot) error {
 		sp.arm(children)
 	case errors.Is(err, zk.ErrNoNode):
 		sp.absent = true
-	case errors.Is(err, zk.ErrNoAuth), errors.Is(err, state.ErrTooLarge):
+	case answered(err): // it may not be read, or is too long
 		sp.absent = true
 		sp.denied |= children
 	default:
