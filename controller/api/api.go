@@ -4,8 +4,10 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"github.com/grigri/grigri/controller/archive"
@@ -112,13 +114,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, route Route) {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, limit)
 		defer cancel()
+		_ = http.NewResponseController(w).SetReadDeadline(began.Add(limit)) // a body that does not come, too
 	}
 	q := &request{Request: r, writer: w}
-	err := s.admit(ctx, q, route.Access)
-	var out any
-	if err == nil {
-		out, err = route.Handle(ctx, s, q)
-	}
+	out, err := s.handle(ctx, q, route)
 	level := slog.LevelDebug
 	if r.Method != http.MethodGet && route.Access > Machine {
 		level = slog.LevelInfo
@@ -129,4 +128,18 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, route Route) {
 		return
 	}
 	s.answer(w, r, out)
+}
+
+// handle admits the request and does what the route does. A bug in there is one request's end, not the daemon's.
+func (s *Server) handle(ctx context.Context, q *request, route Route) (out any, err error) {
+	defer func() {
+		if bug := recover(); bug != nil {
+			s.Log.Error("a bug", "route", route.Pattern, "err", bug, "stack", string(debug.Stack()))
+			err = fmt.Errorf("%s: this is a bug: %v", route.Pattern, bug)
+		}
+	}()
+	if err := s.admit(ctx, q, route.Access); err != nil {
+		return nil, err
+	}
+	return route.Handle(ctx, s, q)
 }

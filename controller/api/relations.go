@@ -3,28 +3,33 @@ package api
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/grigri/grigri/controller/view"
 	"github.com/grigri/grigri/internal/userapi"
 	"github.com/grigri/grigri/relation"
 	"github.com/grigri/grigri/state"
 )
 
 func listRelations(ctx context.Context, s *Server, q *request) (any, error) {
-	snapshot, err := view.Read(ctx, s.Store, q.model.UUID)
+	m := q.model.UUID
+	names, err := state.ChildrenIf(ctx, s.Store, m.RelationsPath())
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("list relations: %w", err)
 	}
-	out := make([]userapi.Relation, 0, len(snapshot.Relations))
-	ids := map[string]state.RelationID{}
-	for id := range snapshot.Relations {
-		ids[id.String()] = id
+	out := make([]userapi.Relation, 0, len(names))
+	for _, name := range names {
+		id := state.RelationIDOf(name)
+		rec, err := state.ReadIf[state.Relation](ctx, s.Store, m.RelationPath(id))
+		if err != nil {
+			return nil, fmt.Errorf("list relations: %w", err)
+		}
+		if rec.Exists() {
+			out = append(out, userapi.Relation{ID: id, Relation: rec.Value})
+		}
 	}
-	for _, key := range sortedKeys(ids) {
-		out = append(out, userapi.Relation{ID: ids[key], Relation: snapshot.Relations[ids[key]].Relation})
-	}
+	slices.SortFunc(out, func(a, b userapi.Relation) int { return int(a.ID - b.ID) })
 	return out, nil
 }
 

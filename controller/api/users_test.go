@@ -365,3 +365,21 @@ func TestModelsByAnyName(t *testing.T) {
 		t.Errorf("models %+v, %v", models, err)
 	}
 }
+
+func TestRelationsInTheirOrder(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("web", 0)
+	w.deploy("store", 0)
+	made, err := w.m.Integrate(t.Context(), "store", "web")
+	w.must(err)
+	all, err := w.m.Relations(t.Context())
+	w.must(err)
+	if len(all) != 2 || all[0].ID >= all[1].ID || all[1].ID != made.ID || all[1].Endpoints[0].String() != "store:store" {
+		t.Errorf("relations %+v", all)
+	}
+	would, err := w.m.RemoveRelation(t.Context(), made.ID.String(), client.Removal{DryRun: true})
+	w.must(err)
+	if len(would) != 1 || would[0] != "will remove relation web:store store:store" {
+		t.Errorf("would %v", would)
+	}
+}
