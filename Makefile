@@ -29,13 +29,13 @@ check: ## formatting, vet, and that generated files are up to date
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt -w on these'; exit 1; }
 	$(GO) vet ./...
 	$(GO) mod tidy -diff
-	$(GO) test -count=1 -run "Arch|Imports|Source|Reference|Documented" ./internal/arch/ ./cmd/grigri/
+	$(GO) test -count=1 -run "Arch|Imports|Source|Reference|Documented" ./internal/arch/ ./cmd/grigri/ ./hooks/serve/
 
 bench: deps build ## print speed and memory as ratios
 	$(GO) run ./internal/bench
 
 docs: ## write the generated reference pages
-	$(GO) test ./cmd/grigri -run TestReference -update
+	$(GO) test ./cmd/grigri ./hooks/serve -run TestReference -update
 
 clean: ## remove what was built
 	rm -rf $(BUILD)

@@ -83,7 +83,7 @@ func buryApplication(ctx context.Context, r Reader, m ModelID, by By, name Appli
 	return t, true, nil
 }
 
-// BuryMachine removes a machine that has no units and whose instance is gone.
+// BuryMachine removes a machine that has no units and whose instance is gone, or kept.
 func BuryMachine(ctx context.Context, r Reader, m ModelID, id MachineID) (Txn, bool, error) {
 	var t Txn
 	rec, err := ReadIf[Machine](ctx, r, m.MachinePath(id))
@@ -97,6 +97,9 @@ func BuryMachine(ctx context.Context, r Reader, m ModelID, id MachineID) (Txn, b
 		return t, false, err
 	}
 	t.Delete(rec.Path, rec.Version)
+	if rec.Value.KeepInstance {
+		t.Create(KeptInstancePath(m, id), nil) // or it would be stopped as one that has no machine
+	}
 	return t, true, nil
 }
 

@@ -16,11 +16,12 @@ const (
 	PresencePath    = "/controllers/presence"
 	UsersPath       = "/users"
 	RequestsPath    = "/requests" // one node a user's request that changed something: its answer, should it come again
+	KeptPath        = "/kept"     // one node an instance that users kept when they removed its machine
 )
 
 // Roots is every node that bootstrap makes, parents first.
 func Roots() []string {
-	return []string{ModelsPath, ModelNamesPath, ControllersPath, ElectionPath, PresencePath, UsersPath, RequestsPath}
+	return []string{ModelsPath, ModelNamesPath, ControllersPath, ElectionPath, PresencePath, UsersPath, RequestsPath, KeptPath}
 }
 
 // ModelNamePath holds the name of a model of a user.
@@ -31,6 +32,11 @@ func UserPath(name string) string { return UsersPath + "/" + name }
 
 // RequestPath is where the answer to a request is.
 func RequestPath(id string) string { return RequestsPath + "/" + id }
+
+// KeptInstancePath says that the instance of a machine that is no more is not ours to stop.
+func KeptInstancePath(m ModelID, id MachineID) string {
+	return KeptPath + "/" + string(m) + "+" + string(id)
+}
 
 // Path is the model's own node, whose data is the Model.
 func (m ModelID) Path() string { return ModelsPath + "/" + string(m) }

@@ -19,7 +19,7 @@ import (
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
-		_ = flag.Set("rapid.checks", "1500") // lives; a few seconds
+		_ = flag.Set("rapid.checks", "800") // lives; a few seconds
 	}
 	_ = flag.Set("rapid.nofailfile", "true") // the seed that it prints replays it
 	os.Exit(m.Run())

@@ -297,4 +297,3 @@ func (p *player) deployed() error {
 	}
 	return p.err
 }
-

@@ -1,6 +1,7 @@
 package unit
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -8,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -77,7 +77,12 @@ func (p Paths) Remove() error {
 type Host struct {
 	Paths
 	server *serve.Server
+	notes  *os.File
+	noted  int // bytes in notes
 }
+
+// maxNotes is the size at which notes begin anew.
+const maxNotes = 256 << 10
 
 // slow is how long a hook may run before status tells of it.
 const slow = 200 * time.Millisecond
@@ -92,15 +97,21 @@ func OpenHost(p Paths) (*Host, error) {
 	if err := run.InstallTools(p.Tools, p.HookTool, serve.Names()); err != nil {
 		return nil, err
 	}
+	notes, err := os.OpenFile(p.pending(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("make a place for a unit: %w", err)
+	}
 	server, err := serve.Listen(p.socket())
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, notes.Close())
 	}
-	return &Host{p, server}, nil
+	return &Host{Paths: p, server: server, notes: notes, noted: maxNotes}, nil
 }
 
-// Serve answers hook tools until ctx ends.
-func (h *Host) Serve(ctx context.Context) error { return h.server.Run(ctx) }
+// Serve answers hook tools until ctx ends. The Host is of no use after it.
+func (h *Host) Serve(ctx context.Context) error {
+	return errors.Join(h.server.Run(ctx), h.notes.Close())
+}
 
 // Run implements Doer.
 func (h *Host) Run(ctx context.Context, r Request) (run.Result, hooks.Effects, error) {
@@ -168,19 +179,19 @@ func fetch(ctx context.Context, api API, sum string, w io.Writer) (size int64, e
 	return size, nil
 }
 
-// Save implements Doer. It need not survive the machine: the processes of a hook do not either.
+// Save implements Doer. Notes are lines of a file, the last of which counts: a write of a line is the cheapest thing that
+// survives the agent. It need not survive the machine: the processes of a hook do not either.
 func (h *Host) Save(p *Pending) error {
-	if p == nil {
-		if err := os.Remove(h.pending()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+	line := append(state.Encode(p), '\n')
+	if h.noted+len(line) > maxNotes && (p == nil || !p.Ended) { // what is there is of hooks that are committed
+		if err := h.notes.Truncate(0); err != nil {
+			return fmt.Errorf("note what runs: %w", err)
 		}
-		return nil
+		h.noted = 0
 	}
-	tmp := h.pending() + ".new"
-	if err := os.WriteFile(tmp, state.Encode(p), 0o600); err != nil {
-		return fmt.Errorf("note what runs: %w", err)
-	}
-	if err := os.Rename(tmp, h.pending()); err != nil {
+	n, err := h.notes.Write(line)
+	h.noted += n
+	if err != nil {
 		return fmt.Errorf("note what runs: %w", err)
 	}
 	return nil
@@ -188,16 +199,17 @@ func (h *Host) Save(p *Pending) error {
 
 // Load implements Doer.
 func (h *Host) Load() (*Pending, error) {
-	data, err := os.ReadFile(h.pending())
-	if errors.Is(err, fs.ErrNotExist) {
+	data, err := os.ReadFile(h.notes.Name())
+	if err != nil {
+		return nil, fmt.Errorf("find what was running: %w", err)
+	}
+	end := bytes.LastIndexByte(data, '\n') // what follows was cut off as it was written: its hook has not begun
+	if end < 0 {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
+	var p *Pending
+	if err := json.Unmarshal(data[bytes.LastIndexByte(data[:end], '\n')+1:end], &p); err != nil {
+		return nil, fmt.Errorf("read %s: %w; remove the file to go on as if no hook had been running", h.notes.Name(), err)
 	}
-	var p Pending
-	if err := json.Unmarshal(data, &p); err != nil {
-		return nil, fmt.Errorf("read %s: %w; remove the file to go on as if no hook had been running", h.pending(), err)
-	}
-	return &p, nil
+	return p, nil
 }

@@ -257,7 +257,7 @@ func TestAnInterruptedHookHasFailed(t *testing.T) {
 	web.settle()
 	put(w, model.ApplicationPath("web"), withConfig(w, "greeting", "x"))
 	// The note is there before the process starts: keep a copy from the hook itself.
-	web.on("config-changed", "cp state/pending note")
+	web.on("config-changed", "tail -n 1 state/pending >note")
 	web.settle()
 	web.ran()
 	put(w, model.ApplicationPath("web"), withConfig(w, "greeting", "y"))

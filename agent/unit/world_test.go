@@ -37,7 +37,7 @@ const model state.ModelID = "11111111-1111-4111-8111-111111111111"
 
 // A world is a model with charms, and agents that run real hooks against a tree in memory.
 type world struct {
-	*testing.T
+	testing.TB
 	tree     *memory.Tree
 	admin    state.Store
 	key      state.Key
@@ -52,13 +52,19 @@ type world struct {
 	lines   []unit.Line
 }
 
-func newWorld(t *testing.T) *world {
-	w := &world{T: t, tree: memory.New(), key: state.Key("key"), archives: map[string][]byte{}, clock: time.Unix(1_700_000_000, 0).UTC(),
+func newWorld(t testing.TB) *world {
+	tree := memory.New()
+	w := worldOn(t, tree.Connect(memory.Controller))
+	w.tree, tree.Key = tree, w.key
+	return w
+}
+
+// worldOn is a world in any tree. Only one in memory can be started agents in.
+func worldOn(t testing.TB, admin state.Store) *world {
+	w := &world{TB: t, admin: admin, key: state.Key("key"), archives: map[string][]byte{}, clock: time.Unix(1_700_000_000, 0).UTC(),
 		network:  unit.Network{Public: "192.0.2.1", Private: "127.0.0.1", Egress: []string{"127.0.0.1/32"}},
 		settings: state.ModelConfig{"update-status-hook-interval": "0"}}
 	w.lock = unit.NewLock(w.now)
-	w.tree.Key = w.key
-	w.admin = w.tree.Connect(memory.Controller)
 	w.edit(func(ctx context.Context, r state.Reader) (state.Txn, error) {
 		return state.Bootstrap(ctx, r, w.by(), state.Founding{Controller: state.Controller{Name: "test"}, Admin: state.User{Name: "admin"}, Model: state.NewModel{UUID: model}})
 	})

@@ -190,12 +190,15 @@ func (c Config) stop(ctx context.Context, j Job) error {
 	return nil
 }
 
-// reap ends an instance if there is still no machine that it could belong to.
+// reap ends an instance if there is still no machine that it could belong to, and no user has kept it.
 func (c Config) reap(ctx context.Context, j Job) error {
-	there, err := c.exists(ctx, j.orphan.model.MachinePath(state.MachineID(j.orphan.Name)))
-	if err != nil || there {
-		return err
+	m, id := j.orphan.model, state.MachineID(j.orphan.Name)
+	for _, path := range []string{m.MachinePath(id), state.KeptInstancePath(m, id)} {
+		if there, err := c.exists(ctx, path); err != nil || there {
+			return err
+		}
 	}
+	c.Log.Warn("an instance belongs to no machine and is stopped", "cloud", j.Cloud, "instance", j.Instances)
 	return c.Providers[j.Cloud].Stop(ctx, j.Instances...)
 }
 

@@ -195,6 +195,27 @@ func TestMachines(t *testing.T) {
 	}
 }
 
+func TestKeptInstance(t *testing.T) {
+	w := newWorld(t)
+	edit(w, func(ctx context.Context, r state.Reader) (state.Txn, error) {
+		t, _, err := state.AddMachines(ctx, r, model, w.by(), key, 2, state.NewMachine{})
+		return t, err
+	})
+	w.settle()
+	edit(w, func(ctx context.Context, r state.Reader) (state.Txn, error) {
+		t, _, err := state.RemoveMachine(ctx, r, model, w.by(), "0", state.Ending{}, true)
+		return t, err
+	})
+	edit(w, func(ctx context.Context, r state.Reader) (state.Txn, error) {
+		t, _, err := state.DestroyModel(ctx, r, model, w.by(), state.Ending{}, false)
+		return t, err
+	})
+	w.pass(11 * time.Minute)
+	if got := w.cloud.machines(); got != "0" {
+		t.Errorf("left are the instances of %q, want the one that was kept", got)
+	}
+}
+
 func TestProvisioningIsTriedAgain(t *testing.T) {
 	w := newWorld(t)
 	w.cloud.startErr = fmt.Errorf("no addresses left: %w", provider.ErrTransient)
@@ -319,6 +340,22 @@ func TestLostInstance(t *testing.T) {
 	w.pass(11 * time.Minute)
 	if in := got(); in.ID != "i-2" || in.State != provider.Running {
 		t.Errorf("the instance of a machine that has never enrolled is not replaced: %+v", in)
+	}
+}
+
+// TestDestroyEmptyModel: the ticket that asks for it goes with the model.
+func TestDestroyEmptyModel(t *testing.T) {
+	w := newWorld(t)
+	w.settle()
+	edit(w, func(ctx context.Context, r state.Reader) (state.Txn, error) {
+		t, _, err := state.DestroyModel(ctx, r, model, w.by(), state.Ending{}, false)
+		return t, err
+	})
+	w.settle()
+	for _, path := range w.tree.Paths() {
+		if strings.HasPrefix(path, model.Path()) {
+			t.Errorf("%s is left", path)
+		}
 	}
 }
 
@@ -465,7 +502,7 @@ func TestRun(t *testing.T) {
 		w.cancel()
 		ctx, cancel := context.WithCancel(t.Context())
 		c := w.leader.Config
-		c.Now = time.Now
+		c.Now, c.Store = time.Now, w.store.Client
 		w.cloud.startErr = errors.New("out of order")
 		ended := make(chan error)
 		go func() { ended <- Run(ctx, c) }()
@@ -477,7 +514,7 @@ func TestRun(t *testing.T) {
 		w.cloud.startErr = nil
 		w.cloud.mu.Unlock()
 		time.Sleep(2 * time.Minute)
-		if got := len(w.cloud.instances); got != 3 {
+		if got := w.cloud.count(); got != 3 {
 			t.Errorf("%d instances", got)
 		}
 		w.cloud.mu.Lock()

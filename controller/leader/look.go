@@ -50,6 +50,7 @@ func (l *Leader) lookModel(ctx context.Context, it item) error {
 	}
 	fate := plan.ModelFate(rec.Value, things)
 	if fate.Bury {
+		l.dropTickets(m) // they go with the model
 		err := l.steps(ctx, it, func() (state.Txn, bool, error) { return state.BuryModel(ctx, l.Store, m) })
 		if err == nil {
 			l.Log.Info("model is gone", "model", rec.Value.Name)

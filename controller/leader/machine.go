@@ -186,7 +186,6 @@ func (l *Leader) Take(r Result) {
 		l.queue[it] = true
 	}
 	for _, batch := range orphans(r) {
-		l.Log.Warn("an instance belongs to no machine and is stopped", "cloud", j.Cloud, "instance", batch.Instances)
 		l.jobs = append(l.jobs, batch)
 	}
 }

@@ -2,6 +2,7 @@ package leader
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -200,6 +201,9 @@ func (l *Leader) later(ctx context.Context, what string, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	if errors.Is(err, ErrDeposed) {
+		return err
+	}
 	l.Log.Warn("cannot "+what+", will try again", "err", err)
 	clear(l.known)
 	clear(l.relist)
@@ -281,15 +285,20 @@ const (
 	keepOperations = 14 * 24 * time.Hour
 )
 
+// trim forgets what is too old. What cannot be forgotten now is in nobody's way.
 func (l *Leader) trim(ctx context.Context, m state.ModelID) error {
 	now := l.Now()
 	err := l.steps(ctx, item{model: m}, func() (state.Txn, bool, error) {
 		return state.TrimHistory(ctx, l.Store, m, keepChanges, now.Add(-keepHistory))
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		err = l.steps(ctx, item{model: m}, func() (state.Txn, bool, error) {
+			return state.TrimOperations(ctx, l.Store, m, now.Add(-keepOperations))
+		})
 	}
-	return l.steps(ctx, item{model: m}, func() (state.Txn, bool, error) {
-		return state.TrimOperations(ctx, l.Store, m, now.Add(-keepOperations))
-	})
+	if err != nil && !errors.Is(err, ErrDeposed) && ctx.Err() == nil {
+		l.Log.Warn("cannot trim the history, will try again at the next audit", "model", m, "err", err)
+		return nil
+	}
+	return err
 }

@@ -104,6 +104,12 @@ func (c *cloud) List(_ context.Context, controller string) ([]provider.Instance,
 	return out, nil
 }
 
+func (c *cloud) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.instances)
+}
+
 func (c *cloud) machines() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -168,29 +174,35 @@ func newWorld(t *testing.T) *world {
 	w := &world{T: t, tree: memory.New(), cloud: newCloud(), now: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC),
 		stuck: map[state.UnitName]bool{}, logs: &strings.Builder{}}
 	w.store = &store{Client: w.tree.Connect(memory.Controller)}
-	edit(w, func(ctx context.Context, r state.Reader) (state.Txn, error) {
-		return state.Bootstrap(ctx, r, w.by(), state.Founding{
+	found(func(decide func(context.Context, state.Reader) (state.Txn, error)) { edit(w, decide) }, w.by())
+	w.elect()
+	return w
+}
+
+// found makes a controller with the model "shop" and its charms.
+func found(do func(func(context.Context, state.Reader) (state.Txn, error)), by state.By) {
+	do(func(ctx context.Context, r state.Reader) (state.Txn, error) {
+		return state.Bootstrap(ctx, r, by, state.Founding{
 			Controller: state.Controller{UUID: "c", Name: "test", Cloud: "cloud", CA: "the CA"}, Admin: state.User{Name: "admin"},
 			Model: state.NewModel{UUID: "00000000-0000-4000-8000-000000000000"}})
 	})
-	edit(w, func(ctx context.Context, r state.Reader) (state.Txn, error) {
-		t, _, err := state.AddModel(ctx, r, w.by(), state.NewModel{UUID: model, Name: "shop", Owner: "admin", Cloud: "cloud",
+	do(func(ctx context.Context, r state.Reader) (state.Txn, error) {
+		t, _, err := state.AddModel(ctx, r, by, state.NewModel{UUID: model, Name: "shop", Owner: "admin", Cloud: "cloud",
 			Addresses: state.Addresses{API: []string{"127.0.0.1:17070"}, AgentHash: "abc"}})
 		return t, err
 	})
-	w.charm("web", func(m *charm.Meta) {
-		m.Endpoints = endpoints("db", "mysql", charm.Requirer, "site", "http", charm.Provider, "cluster", "web", charm.Peer)
-	})
-	w.charm("db", func(m *charm.Meta) { m.Endpoints = endpoints("db", "mysql", charm.Provider) })
-	w.charm("logger", func(m *charm.Meta) {
-		m.Subordinate = true
-		m.Endpoints = endpoints("info", "juju-info", charm.Requirer)
-		ep := m.Endpoints["info"]
-		ep.Scope = charm.Container
-		m.Endpoints["info"] = ep
-	})
-	w.elect()
-	return w
+	web := charm.Meta{Name: "web", Endpoints: endpoints("db", "mysql", charm.Requirer, "site", "http", charm.Provider, "cluster", "web", charm.Peer)}
+	db := charm.Meta{Name: "db", Endpoints: endpoints("db", "mysql", charm.Provider)}
+	logger := charm.Meta{Name: "logger", Subordinate: true, Endpoints: endpoints("info", "juju-info", charm.Requirer)}
+	ep := logger.Endpoints["info"]
+	ep.Scope = charm.Container
+	logger.Endpoints["info"] = ep
+	for _, meta := range []charm.Meta{web, db, logger} {
+		do(func(ctx context.Context, r state.Reader) (state.Txn, error) {
+			t, _, err := state.AddCharm(ctx, r, model, by, charm.Charm{Meta: meta}, "sha", 1)
+			return t, err
+		})
+	}
 }
 
 func endpoints(text ...any) map[string]charm.Endpoint {
@@ -209,16 +221,6 @@ func edit(w *world, decide func(context.Context, state.Reader) (state.Txn, error
 	if err := state.Edit(context.Background(), w.store.Client, decide); err != nil {
 		w.Fatal(err)
 	}
-}
-
-func (w *world) charm(name string, change func(*charm.Meta)) {
-	w.Helper()
-	c := charm.Charm{Meta: charm.Meta{Name: name}}
-	change(&c.Meta)
-	edit(w, func(ctx context.Context, r state.Reader) (state.Txn, error) {
-		t, _, err := state.AddCharm(ctx, r, model, w.by(), c, "sha", 1)
-		return t, err
-	})
 }
 
 func (w *world) deploy(name string, n int, to ...string) {

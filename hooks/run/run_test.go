@@ -430,6 +430,38 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// Whoever is asked to end is so before it is killed, the children too.
+func TestPolite(t *testing.T) {
+	p := newPlace(t, t.TempDir())
+	p.config.Grace = time.Minute
+	p.file(t, "child", 0o755, "#!/bin/bash\ntrap 'echo yes > polite; exit' TERM\ntouch ready\nsleep 600 & wait\n")
+	p.file(t, "hooks/install", 0o755, "#!/bin/bash\ntrap 'wait; exit 1' TERM\n./child & wait\n")
+	ctx, cancel := context.WithCancel(t.Context())
+	var g errgroup.Group
+	g.Go(func() error {
+		defer cancel()
+		return until(func() bool { _, err := os.Stat(filepath.Join(p.config.CharmDir, "ready")); return err == nil })
+	})
+	res, _ := p.run(t, ctx, hooks.Hook{Kind: hooks.Install})
+	if _, err := os.Stat(filepath.Join(p.config.CharmDir, "polite")); g.Wait() != nil || res.Outcome != run.Terminated || err != nil {
+		t.Errorf("%+v, %v", res, err)
+	}
+}
+
+// A hook that leaves nobody behind is over when it ends.
+func TestNoDelay(t *testing.T) {
+	p := newPlace(t, t.TempDir())
+	quickest := time.Hour
+	for range 10 {
+		start := time.Now()
+		p.script(t, "true")
+		quickest = min(quickest, time.Since(start))
+	}
+	if quickest > 90*time.Millisecond {
+		t.Errorf("a hook that does nothing takes %s", quickest)
+	}
+}
+
 func TestCancelledBefore(t *testing.T) {
 	p := newPlace(t, t.TempDir())
 	ctx, cancel := context.WithCancel(t.Context())

@@ -69,7 +69,7 @@ var may = map[string]string{
 	"internal/initscript": "internal/agentapi provider",
 	"internal/pki":        "state",
 	"internal/reaper":     "",
-	"internal/sim":        "agent/resolve charm hooks relation state state/memory",
+	"internal/sim":        "agent/resolve agent/unit charm controller/leader hooks hooks/run provider relation state state/coord state/memory",
 	"internal/supervise":  "",
 	"internal/userapi":    "charm provider relation state",
 	"internal/version":    "",

@@ -132,7 +132,9 @@ func readMap(r reflect.Value) (node, error) {
 	for _, key := range r.MapKeys() {
 		f = append(f, Field{key.String(), r.MapIndex(key).Interface()})
 	}
-	slices.SortFunc(f, func(a, b Field) int { return natural(a.Name, b.Name) })
+	// The natural order has circles, as a1000 a10b a010: the same keys still always come in the same order.
+	slices.SortFunc(f, func(a, b Field) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortStableFunc(f, func(a, b Field) int { return natural(a.Name, b.Name) })
 	return readFields(f)
 }
 

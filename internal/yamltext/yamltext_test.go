@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -75,6 +76,33 @@ func TestValues(t *testing.T) {
 	}
 	if _, err := Marshal(map[string]any{"a": struct{}{}}); err == nil || !strings.Contains(err.Error(), "a: ") {
 		t.Errorf("a struct: %v; want an error that names its place", err)
+	}
+}
+
+// The order is the library's own, for the same keys.
+func TestOrder(t *testing.T) {
+	want := []string{"_", "1", "9", "10", "B", "a", "a b", "a0", "a00", "a1", "a01", "a001", "a9b", "a10", "a010", "a100", "a1000", "web", "web-1", "web/9", "web/10", "é"}
+	m := map[string]int{}
+	for _, k := range want {
+		m[k] = 0
+	}
+	text, err := Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Split(strings.TrimSuffix(strings.ReplaceAll(string(text), `"`, ""), ": 0\n"), ": 0\n")
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
+func TestOrderIsStable(t *testing.T) {
+	m := map[string]int{"a1000": 0, "a10b": 0, "a010": 0, "a10": 0, "b": 0}
+	first, _ := Marshal(m)
+	for range 50 {
+		if again, _ := Marshal(m); string(again) != string(first) {
+			t.Fatalf("now\n%s\nthen\n%s", first, again)
+		}
 	}
 }
 

@@ -68,7 +68,7 @@ func exists(t *testing.T, s *Store, path string) bool {
 func TestLossIsDeclaredBeforeTheServersTime(t *testing.T) {
 	for name, m := range map[string]mode{"cut": cut, "frozen": frozen} {
 		t.Run(name, func(t *testing.T) {
-			const timeout = 3 * time.Second
+			const timeout = 5 * time.Second
 			rival, c, p := through(t, timeout)
 			before := session(t, c)
 			commit(t, c, func(x *state.Txn) { x.Ephemeral("/e", 1) })
@@ -182,7 +182,7 @@ func TestHalfAnAnswerIsGivenUp(t *testing.T) {
 func giveUp(t *testing.T, bad string) {
 	t.Helper()
 	cfg := config()
-	cfg.Timeout = 3 * time.Second
+	cfg.Timeout = 6 * time.Second
 	var d net.Dialer
 	met := false
 	cfg.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"reflect"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -34,7 +35,7 @@ func config() Config {
 	return Config{
 		Servers:    []string{server.Addr},
 		TLS:        server.Controller(),
-		Timeout:    5 * time.Second,
+		Timeout:    20 * time.Second, // whatever else the machine has to do
 		Chroot:     fmt.Sprintf("/test/%d", trees.Add(1)),
 		Controller: pki.ControllerName(),
 		Machine:    pki.MachineName,
@@ -100,35 +101,14 @@ func disconnect(tb testing.TB, s *Store) {
 	})
 }
 
-// expire ends the client's session by closing it from another connection, as the server does when it expires.
+// expire ends the client's session, and waits for the next.
 func expire(tb testing.TB, s *Store) {
 	tb.Helper()
 	s.mu.Lock()
-	id, timeout := s.id, s.wire.sessionTimeout()
-	password := reflect.ValueOf(s.conn).Elem().FieldByName("passwd").Bytes()
+	id := s.id
+	password := slices.Clone(reflect.ValueOf(s.conn).Elem().FieldByName("passwd").Bytes())
 	s.mu.Unlock()
-	nc, err := tls.Dial("tcp", server.Addr, server.Controller())
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer nc.Close()
-	if err := nc.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
-		tb.Fatal(err)
-	}
-	var p []byte
-	p = binary.BigEndian.AppendUint32(p, 0)
-	p = binary.BigEndian.AppendUint64(p, 0)
-	p = binary.BigEndian.AppendUint32(p, uint32(timeout/time.Millisecond))
-	p = binary.BigEndian.AppendUint64(p, uint64(id))
-	p = binary.BigEndian.AppendUint32(p, uint32(len(password)))
-	p = append(p, password...)
-	answer := exchange(tb, nc, p)
-	if got := int64(binary.BigEndian.Uint64(answer[8:])); got != id {
-		tb.Fatalf("the server gives session %#x, not %#x", got, id)
-	}
-	const closeSession = -11
-	p = binary.BigEndian.AppendUint32(nil, 1)
-	exchange(tb, nc, binary.BigEndian.AppendUint32(p, uint32(0xffffffff+closeSession+1)))
+	eventually(tb, "the server to close the session", func() bool { return closeSession(id, password) == nil })
 	eventually(tb, "the next session", func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -136,21 +116,44 @@ func expire(tb testing.TB, s *Store) {
 	})
 }
 
+// closeSession closes a session from another connection, with what the server does when it expires.
+func closeSession(id int64, password []byte) error {
+	nc, err := tls.Dial("tcp", server.Addr, server.Controller())
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	if err := nc.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		return err
+	}
+	p := make([]byte, 4+8) // protocol, last change seen
+	p = binary.BigEndian.AppendUint32(p, 5000)
+	p = binary.BigEndian.AppendUint64(p, uint64(id))
+	p = binary.BigEndian.AppendUint32(p, uint32(len(password)))
+	answer, err := exchange(nc, append(p, password...))
+	if err != nil {
+		return err
+	}
+	if got := int64(binary.BigEndian.Uint64(answer[8:])); got != id {
+		return nil // it is closed already
+	}
+	var op int32 = -11
+	_, err = exchange(nc, binary.BigEndian.AppendUint32([]byte{0, 0, 0, 1}, uint32(op)))
+	return err
+}
+
 // exchange sends one packet and receives one.
-func exchange(tb testing.TB, nc net.Conn, p []byte) []byte {
-	tb.Helper()
+func exchange(nc net.Conn, p []byte) ([]byte, error) {
 	if _, err := nc.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(p))), p...)); err != nil {
-		tb.Fatal(err)
+		return nil, err
 	}
 	head := make([]byte, 4)
 	if _, err := io.ReadFull(nc, head); err != nil {
-		tb.Fatal(err)
+		return nil, err
 	}
 	p = make([]byte, binary.BigEndian.Uint32(head))
-	if _, err := io.ReadFull(nc, p); err != nil {
-		tb.Fatal(err)
-	}
-	return p
+	_, err := io.ReadFull(nc, p)
+	return p, err
 }
 
 // eventually waits for a condition.

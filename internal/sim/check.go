@@ -1,0 +1,278 @@
+package sim
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/grigri/grigri/agent/resolve"
+	"github.com/grigri/grigri/agent/unit"
+	"github.com/grigri/grigri/hooks"
+	"github.com/grigri/grigri/relation"
+	"github.com/grigri/grigri/state"
+	"github.com/grigri/grigri/state/coord"
+)
+
+// A checker holds the environment to what must be so at every moment:
+//
+//   - removal ends: whatever is going is gone soon after its deadline, whatever has died;
+//   - hooks come in order: install, start, then the others; after stop only remove;
+//   - what a hook that has succeeded asked for is in the tree once, together with the ledger that says that it ran;
+//   - settings that a unit reads never go back, and its related units are those that it has been told of;
+//   - who writes for an application or for the model leads at that moment;
+//   - a task runs at most once.
+type checker struct {
+	s        *Sim
+	commits  int                          // that have changed the tree
+	ended    map[state.UnitName]*ending   // hooks that have ended and are not committed
+	seen     map[seen]int                 // the last number read in a related unit's settings
+	excused  map[state.UnitName]bool      // hooks were skipped: it may have missed something
+	hopeless map[state.UnitName]bool      // all its hooks fail
+	tasks    map[state.TaskID]bool        // that have run
+	member   map[string]relation.Settings // the units' settings by path
+}
+
+type seen struct {
+	by       state.UnitName
+	relation state.RelationID
+	of       state.UnitName
+}
+
+// An ending is how a hook has ended.
+type ending struct {
+	hook   hooks.Hook
+	failed bool
+	run    string // names the run in all that the hook asked for
+}
+
+func newChecker(s *Sim) checker {
+	return checker{s: s, ended: map[state.UnitName]*ending{}, seen: map[seen]int{}, excused: map[state.UnitName]bool{},
+		hopeless: map[state.UnitName]bool{}, tasks: map[state.TaskID]bool{}, member: map[string]relation.Settings{}}
+}
+
+func (c *checker) excuse(u state.UnitName) { c.excused[u] = true }
+
+// noted is told what a unit's agent notes on its disk: from then on that is what has happened.
+func (c *checker) noted(u state.UnitName, p *unit.Pending) {
+	if p == nil || !p.Ended || p.Hook.Kind == hooks.Action {
+		return
+	}
+	e := &ending{hook: p.Hook, failed: p.Failed != nil}
+	if run := p.Effects.State["run"]; run != nil {
+		e.run = *run
+	}
+	c.ended[u] = e
+}
+
+// phases is in which phases a hook may run.
+var phases = map[hooks.Kind][]state.Phase{
+	hooks.Install:               {state.Unpacked},
+	hooks.Start:                 {state.Installed, state.Started},
+	hooks.ConfigChanged:         {state.Installed, state.Started},
+	hooks.UpgradeCharm:          {state.Installed, state.Started},
+	hooks.UpdateStatus:          {state.Started},
+	hooks.Stop:                  {state.Started},
+	hooks.Remove:                {state.Installed, state.Stopped},
+	hooks.LeaderElected:         {state.Installed, state.Started},
+	hooks.LeaderSettingsChanged: {state.Installed, state.Started},
+	hooks.RelationCreated:       {state.Installed, state.Started},
+	hooks.RelationJoined:        {state.Started},
+	hooks.RelationChanged:       {state.Started},
+	hooks.RelationDeparted:      {state.Installed, state.Started},
+	hooks.RelationBroken:        {state.Installed, state.Started},
+}
+
+// begins is told of a hook that begins to run.
+func (c *checker) begins(u state.UnitName, r unit.Request) {
+	s, h := c.s, r.Hook
+	head := read[state.Ledger](s, model.LedgerPath(u))
+	switch {
+	case h.Kind == hooks.Action:
+		if c.tasks[h.Task] {
+			s.fail("%s: task %d runs again", u, h.Task)
+		}
+		c.tasks[h.Task] = true
+	case c.ended[u] != nil && head.Exists():
+		s.fail("%s: %s runs, and %s has ended and is not committed", u, h.Name(), c.ended[u].hook.Name())
+	case head.Exists() && !slices.Contains(phases[h.Kind], head.Value.Phase):
+		s.fail("%s: %s runs when it is %q", u, h.Name(), head.Value.Phase)
+	}
+}
+
+// reads is told what a hook reads of a relation, by reading it.
+func (c *checker) reads(ctx context.Context, u state.UnitName, r unit.Request, rel hooks.Relation) error {
+	s := c.s
+	members, err := r.Reader.Members(ctx, rel.ID)
+	if err != nil {
+		return err
+	}
+	local, _, err := resolve.Load(ctx, s.admin, model, u)
+	s.must(err)
+	told := maps.Clone(local.Relations[rel.ID].Units)
+	if told == nil {
+		told = map[state.UnitName]state.Stamp{}
+	}
+	asked := members
+	if h := r.Hook; h.Relation == rel.ID && h.RemoteUnit != "" {
+		switch h.Kind {
+		case hooks.RelationJoined:
+			told[h.RemoteUnit] = 0
+		case hooks.RelationDeparted:
+			delete(told, h.RemoteUnit)
+			asked = append(slices.Clone(members), h.RemoteUnit)
+		}
+	}
+	if _, there := local.Relations[rel.ID]; there && !slices.Equal(members, slices.Sorted(maps.Keys(told))) {
+		s.fail("%s: %s sees %v in relation %d and was told of %v", u, r.Hook.Name(), members, rel.ID, slices.Sorted(maps.Keys(told)))
+	}
+	for _, of := range asked {
+		settings, err := r.Reader.Settings(ctx, rel.ID, of)
+		if errors.Is(err, hooks.ErrDenied) { // torn out by force
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		n, _ := strconv.Atoi(settings["n"])
+		at := seen{u, rel.ID, of}
+		if n < c.seen[at] {
+			s.fail("%s: %s sees %s of relation %d at %d, and has seen it at %d", u, r.Hook.Name(), of, rel.ID, n, c.seen[at])
+		}
+		c.seen[at] = n
+	}
+	return nil
+}
+
+// before is called before a commit; what it returns, after it.
+func (c *checker) before(l *link, t state.Txn) func(error) {
+	s := c.s
+	var u state.UnitName
+	var head state.Op
+	for _, op := range t.Ops {
+		if rest, ok := strings.CutPrefix(op.Path, model.UnitsPath()+"/"); ok && strings.HasSuffix(rest, "/ledger") && l.fence == "" && op.Kind != state.OpCheck {
+			u, head = state.UnitOfNode(strings.TrimSuffix(rest, "/ledger")), op
+		}
+	}
+	var was state.Record[state.Ledger]
+	var count state.Record[map[string]string]
+	if head.Path != "" {
+		was, count = read[state.Ledger](s, head.Path), read[map[string]string](s, model.StatePath(u))
+	}
+	leaders := map[state.ApplicationName]string{}
+	for _, name := range applications {
+		leaders[name], _ = coord.Leader(context.Background(), s.admin, model.ElectionPath(name))
+	}
+	fence := s.control.fence
+	return func(err error) {
+		if err == nil {
+			c.commits++
+		}
+		if l.fence != "" {
+			if err == nil && l.fence != fence {
+				s.fail("a leader that has been deposed has written")
+			}
+			return
+		}
+		c.led(l, t, err, leaders)
+		if head.Path == "" {
+			return
+		}
+		now, gerr := s.admin.Get(context.Background(), head.Path)
+		if gerr != nil || !bytes.Equal(now.Data, head.Data) || was.Exists() && now.Version != was.Version+1 {
+			if err == nil {
+				s.fail("%s: a commit succeeded and its ledger is not in the tree", u)
+			}
+			return
+		}
+		if err != nil {
+			c.commits++
+		}
+		ledger, derr := state.Decode[state.Ledger](head.Path, now)
+		s.must(derr)
+		c.applied(u, t, ledger.Value, count.Value)
+	}
+}
+
+// led: who writes the application's settings leads.
+func (c *checker) led(l *link, t state.Txn, err error, leaders map[state.ApplicationName]string) {
+	for _, op := range t.Ops {
+		for _, name := range applications {
+			side := strings.HasPrefix(op.Path, model.RelationsPath()+"/") && strings.HasSuffix(op.Path, "/"+string(name)) && op.Kind == state.OpSet
+			if err != nil || !side && op.Path != model.LeaderPath(name) && op.Path != model.ApplicationStatusPath(name) {
+				continue
+			}
+			u := state.UnitOfNode(leaders[name])
+			if h := c.s.hosts[read[state.Unit](c.s, model.UnitPath(u)).Value.Machine]; h == nil || h.link != l {
+				c.s.fail("%s writes %s, and the leader is %q", l.who, op.Path, leaders[name])
+			}
+		}
+	}
+}
+
+// applied is told of a commit that moved the unit's ledger.
+func (c *checker) applied(u state.UnitName, t state.Txn, ledger state.Ledger, count map[string]string) {
+	s, e := c.s, c.ended[u]
+	delete(c.ended, u)
+	var run string
+	for _, op := range t.Ops {
+		if op.Path == model.StatePath(u) {
+			rec, err := state.Decode[map[string]string](op.Path, state.Node{Data: op.Data})
+			s.must(err)
+			run = rec.Value["run"]
+			if rec.Value["n"] != next(count["n"]) {
+				s.fail("%s: %s hooks have counted, and now it is %s", u, count["n"], rec.Value["n"])
+			}
+		}
+	}
+	switch {
+	case e == nil && run != "":
+		s.fail("%s: what %s asked for is committed without it", u, run)
+	case e == nil:
+	case e.failed && (ledger.Failed == nil || run != ""):
+		s.fail("%s: %s failed, and the ledger does not say so", u, e.hook.Name())
+	case !e.failed && run != e.run && ledger.Failed == nil:
+		s.fail("%s: %s succeeded, and what it asked for is lost", u, e.hook.Name())
+	}
+	for _, op := range t.Ops {
+		if !strings.HasPrefix(op.Path, model.RelationsPath()+"/") || !strings.HasSuffix(op.Path, "/"+u.Node()) || op.Kind != state.OpSet || strings.Contains(op.Path, state.GoneName) {
+			continue
+		}
+		rec, err := state.Decode[relation.Settings](op.Path, state.Node{Data: op.Data})
+		s.must(err)
+		was := c.member[op.Path]
+		c.member[op.Path] = rec.Value
+		if rec.Value["n"] != was["n"] && (rec.Value["n"] != next(was["n"]) || rec.Value["run"] != run) {
+			s.fail("%s: its settings were %v and become %v, by %s", u, was, rec.Value, run)
+		}
+	}
+}
+
+// grace is how long after its deadline a thing may take to be gone: the planner's, and a minute.
+const grace = 2 * time.Minute
+
+// ends holds everything that is going to its deadline.
+func (c *checker) ends() {
+	s := c.s
+	late := func(what string, end state.End) {
+		if end.Life != state.Alive && !end.Deadline.IsZero() && s.now.After(end.Deadline.Add(grace)) {
+			s.fail("%s should have gone at %s", what, end.Deadline.Format(time.TimeOnly))
+		}
+	}
+	for _, u := range s.allUnits() {
+		late("unit "+string(u), read[state.Unit](s, model.UnitPath(u)).Value.End)
+	}
+	for _, name := range applications {
+		late("application "+string(name), read[state.Application](s, model.ApplicationPath(name)).Value.End)
+	}
+	for _, id := range s.children(model.RelationsPath()) {
+		late("relation "+id, read[state.Relation](s, model.RelationsPath()+"/"+id).Value.End)
+	}
+	for _, id := range s.children(model.MachinesPath()) {
+		late("machine "+id, read[state.Machine](s, model.MachinesPath()+"/"+id).Value.End)
+	}
+}
