@@ -14,6 +14,10 @@ import (
 const (
 	tidyEvery  = 10 * time.Minute
 	answersOld = time.Hour
+
+	// Archives that nothing refers to are kept this long: a charm that is being uploaded, an agent for machines that are starting.
+	charmsOld = time.Hour
+	agentsOld = 7 * 24 * time.Hour
 )
 
 // tidy removes what no one needs any more, now and then, until ctx ends.
@@ -26,10 +30,9 @@ func (d *daemon) tidy(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		if err := trimRequests(ctx, d.Store, time.Now().Add(-answersOld)); err != nil && ctx.Err() == nil {
-			d.Log.Warn("tidy", "err", err)
-		}
-		if err := d.trimLogs(ctx); err != nil && ctx.Err() == nil {
+		now := time.Now()
+		err := errors.Join(trimRequests(ctx, d.Store, now.Add(-answersOld)), d.trimLogs(ctx), d.trimArchives(ctx, now))
+		if err != nil && ctx.Err() == nil {
 			d.Log.Warn("tidy", "err", err)
 		}
 	}
@@ -77,4 +80,30 @@ func (d *daemon) trimLogs(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// trimArchives removes the archives of charms that no model has, and of agents that were replaced.
+func (d *daemon) trimArchives(ctx context.Context, now time.Time) error {
+	used := map[string]bool{}
+	models, err := d.Store.Children(ctx, state.ModelsPath)
+	if err != nil {
+		return fmt.Errorf("remove archives: %w", err)
+	}
+	for _, id := range models {
+		m := state.ModelID(id)
+		names, err := state.ChildrenIf(ctx, d.Store, m.CharmsPath())
+		if err != nil {
+			return fmt.Errorf("remove archives: %w", err)
+		}
+		for _, name := range names {
+			rec, err := state.ReadIf[state.Charm](ctx, d.Store, m.CharmPath(name))
+			if err != nil {
+				return fmt.Errorf("remove archives: %w", err)
+			}
+			used[rec.Value.ID.SHA256] = true
+		}
+	}
+	return errors.Join(
+		d.charms().Trim(now.Add(-charmsOld), func(hash string) bool { return used[hash] }),
+		Agents(d.Dir).Trim(now.Add(-agentsOld), func(hash string) bool { return hash == d.Addresses.AgentHash }))
 }

@@ -14,6 +14,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"go.uber.org/goleak"
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/grigri/grigri/charm"
@@ -27,6 +28,8 @@ import (
 	"github.com/grigri/grigri/state"
 	"github.com/grigri/grigri/state/memory"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const password = "a password of the admin"
 

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"syscall"
+	"time"
 )
 
 // Errors that a Dir wraps.
@@ -109,4 +110,26 @@ func space(err error) error {
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	}
 	return err
+}
+
+// Trim removes archives that were put before a time and that keep does not want, and what a crash has left unfinished.
+func (d Dir) Trim(before time.Time, keep func(hash string) bool) error {
+	entries, err := os.ReadDir(string(d))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		if err != nil {
+			break
+		}
+		info, ierr := e.Info()
+		if ierr != nil || !info.ModTime().Before(before) || hexHash.MatchString(e.Name()) && keep(e.Name()) {
+			continue
+		}
+		err = os.Remove(filepath.Join(string(d), e.Name()))
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove old archives: %w", err)
+	}
+	return nil
 }

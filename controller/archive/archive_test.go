@@ -7,8 +7,10 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func hash(data string) string {
@@ -70,5 +72,40 @@ func TestAFullDiskHasItsOwnError(t *testing.T) {
 	defer full.Close()
 	if err := fill(full, hash("abc"), bytes.NewReader([]byte("abc")), 3, nil); !errors.Is(err, ErrFull) {
 		t.Fatalf("got %v", err)
+	}
+}
+
+func TestTrim(t *testing.T) {
+	dir := t.TempDir()
+	d := Dir(dir)
+	for _, data := range []string{"old and used", "old", "new"} {
+		if err := d.Put(hash(data), strings.NewReader(data), 100, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(dir+"/.put-123", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	long := time.Now().Add(-2 * time.Hour)
+	for _, name := range []string{hash("old and used"), hash("old"), ".put-123"} {
+		if err := os.Chtimes(dir+"/"+name, long, long); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.Trim(time.Now().Add(-time.Hour), func(h string) bool { return h == hash("old and used") }); err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		left = append(left, e.Name())
+	}
+	want := []string{hash("old and used"), hash("new")}
+	slices.Sort(want)
+	if !slices.Equal(left, want) {
+		t.Errorf("left: %v", left)
+	}
+	if err := Dir(dir+"/nothing").Trim(time.Now(), nil); err != nil {
+		t.Error(err)
 	}
 }

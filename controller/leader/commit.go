@@ -41,9 +41,7 @@ func (l *Leader) commit(ctx context.Context, it item, t state.Txn) error {
 		return l.write(ctx, t) // the tickets are swept
 	}
 	for _, path := range tickets {
-		if !deletes(t, path) { // a model's burial takes its tickets with it
-			t.Delete(path, state.Any)
-		}
+		t.Delete(path, state.Any)
 	}
 	if err := l.write(ctx, t); err != nil {
 		return err
@@ -56,10 +54,6 @@ func (l *Leader) commit(ctx context.Context, it item, t state.Txn) error {
 }
 
 const ticketsPerCommit = 200
-
-func deletes(t state.Txn, path string) bool {
-	return slices.ContainsFunc(t.Ops, func(op state.Op) bool { return op.Kind == state.OpDelete && op.Path == path })
-}
 
 // steps commits step after step until one is the last.
 func (l *Leader) steps(ctx context.Context, it item, step func() (state.Txn, bool, error)) error {

@@ -386,21 +386,6 @@ func TestDestroyModel(t *testing.T) {
 	}
 }
 
-// The ticket that asks for the burial lies below what is buried: both go in one transaction.
-func TestDestroyEmptyModel(t *testing.T) {
-	w := newWorld(t)
-	edit(w, func(ctx context.Context, r state.Reader) (state.Txn, error) {
-		t, _, err := state.DestroyModel(ctx, r, model, w.by(), state.Ending{}, false)
-		return t, err
-	})
-	w.settle()
-	for _, path := range w.tree.Paths() {
-		if strings.HasPrefix(path, model.Path()) {
-			t.Errorf("%s is left", path)
-		}
-	}
-}
-
 func TestManyUnits(t *testing.T) {
 	w := newWorld(t)
 	w.deploy("web", 500)

@@ -1,0 +1,79 @@
+package controller
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/grigri/grigri/charm"
+	"github.com/grigri/grigri/controller/logs"
+	"github.com/grigri/grigri/internal/agentapi"
+	"github.com/grigri/grigri/state"
+	"github.com/grigri/grigri/state/memory"
+)
+
+func TestOnlyWhatNoOneNeedsIsRemoved(t *testing.T) {
+	store := memory.New().Connect(memory.Controller)
+	ctx, now := t.Context(), time.Now()
+	var tx state.Txn
+	for _, path := range state.Roots() {
+		tx.Create(path, nil)
+	}
+	const m = state.ModelID("m")
+	tx.Create(m.Path(), state.Model{UUID: m})
+	tx.Create(m.CharmsPath(), nil)
+	used, unused := strings.Repeat("a", 64), strings.Repeat("b", 64)
+	tx.Create(m.CharmPath("web-0"), state.Charm{ID: charm.ID{Name: "web", SHA256: used}})
+	for name, age := range map[string]time.Duration{"old": 2 * time.Hour, "new": time.Minute} {
+		tx.Create(state.RequestPath(name), map[string]any{"when": now.Add(-age), "answer": map[string]any{}})
+	}
+	if _, err := store.Commit(ctx, tx); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	d := &daemon{Config: Config{Dir: dir, Store: store}, logs: logs.Open(logs.Config{Dir: dir + "/logs"})}
+	defer d.logs.Close()
+	if err := os.MkdirAll(string(d.charms()), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	long := now.Add(-24 * time.Hour)
+	for _, hash := range []string{used, unused} {
+		file := filepath.Join(string(d.charms()), hash)
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(file, long, long); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, model := range []state.ModelID{m, "gone"} {
+		if err := d.logs.Append(model, []agentapi.LogLine{{Message: "x"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := trimRequests(ctx, store, now.Add(-answersOld)); err != nil {
+		t.Fatal(err)
+	}
+	if names, err := store.Children(ctx, state.RequestsPath); err != nil || len(names) != 1 || names[0] != "new" {
+		t.Errorf("answers left: %v, %v", names, err)
+	}
+	if err := d.trimLogs(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if models, err := d.logs.Models(); err != nil || len(models) != 1 || models[0] != m {
+		t.Errorf("logs left: %v, %v", models, err)
+	}
+	if err := d.trimArchives(ctx, now); err != nil {
+		t.Fatal(err)
+	}
+	if f, _, err := d.charms().Open(used); err != nil {
+		t.Errorf("the archive of a charm: %v", err)
+	} else {
+		_ = f.Close()
+	}
+	if _, _, err := d.charms().Open(unused); err == nil {
+		t.Error("an archive of no charm is kept")
+	}
+}
