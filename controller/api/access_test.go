@@ -161,7 +161,7 @@ func TestAMachineHasOnlyItsOwn(t *testing.T) {
 func TestATokenIsGoodForOneKey(t *testing.T) {
 	w := newWorld(t)
 	identity := w.machine(w.model, "3")
-	const token = "a token"
+	const token = "one-time-secret"
 	w.put(w.model.EnrolPath("3"), state.Enrolment{TokenHash: sum(token), Expires: time.Now().Add(time.Hour)})
 	enrol := func(token string, csr []byte) (int, agentapi.Enrolled) {
 		t.Helper()
@@ -197,6 +197,9 @@ func TestATokenIsGoodForOneKey(t *testing.T) {
 	}
 	if status, _ := w.raw("POST", "/v1/agent/logs", &identity, nil, nil); status != http.StatusUnauthorized {
 		t.Errorf("a certificate of a key that has not enrolled: %d", status)
+	}
+	if log := w.log.String(); !strings.Contains(log, "machine enrolled") || strings.Contains(log, token) || strings.Contains(log, password) || strings.Contains(log, sum(token)) {
+		t.Errorf("there is a secret in the log:\n%s", log)
 	}
 	w.put(w.model.EnrolPath("3"), state.Enrolment{TokenHash: sum(token), Expires: time.Now().Add(-time.Second)})
 	if status, _ := enrol(token, second); status != http.StatusUnauthorized {

@@ -7,9 +7,11 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -45,6 +47,25 @@ type world struct {
 	admin     *client.Client
 	model     state.ModelID
 	m         client.Model
+	log       *said
+}
+
+// said is all that was logged.
+type said struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (s *said) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *said) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
 }
 
 // sheller is a provider whose machines have a shell, and that makes none.
@@ -56,7 +77,7 @@ func (sheller) Shell(context.Context, provider.InstanceID) (provider.Shell, erro
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, tree: memory.New(), key: state.Key("key")}
+	w := &world{t: t, tree: memory.New(), key: state.Key("key"), log: &said{}}
 	w.store = w.tree.Connect(memory.Controller)
 	var err error
 	w.authority, err = pki.NewAuthority("test", time.Now())
@@ -70,6 +91,7 @@ func newWorld(t *testing.T) *world {
 	dir := t.TempDir()
 	w.server, err = api.New(api.Config{Store: w.store, Key: w.key, Authority: w.authority, Charms: archive.Dir(dir + "/charms"), Agents: archive.Dir(dir + "/agents"),
 		Logs: logs.Open(logs.Config{Dir: dir + "/logs"}), Provider: sheller{}, Chroot: "/grigri",
+		Log:       slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Addresses: state.Addresses{API: []string{"127.0.0.1:17070"}, ZooKeeper: []string{"127.0.0.1:2181"}, AgentHash: "abc"}})
 	w.must(err)
 	id, err := w.authority.Identity(pki.Request{Subject: pki.ControllerName(), Use: pki.Both, Hosts: []string{userapi.ServerName, "127.0.0.1"}, Now: time.Now()})

@@ -61,7 +61,7 @@ var may = map[string]string{
 	"controller/view":    "charm controller/status state state/coord",
 	"controller/api":     "charm controller/archive controller/logs controller/status controller/view hooks internal/agentapi internal/pki internal/userapi internal/version provider relation state",
 	"controller/client":  "charm controller/status internal/agentapi internal/userapi provider state",
-	"controller":         "internal/userapi charm controller/api controller/archive controller/leader controller/logs internal/agentapi internal/initscript internal/pki internal/version provider state state/coord",
+	"controller":         "charm controller/api controller/archive controller/leader controller/logs internal/agentapi internal/initscript internal/pki internal/userapi internal/version provider state state/coord",
 
 	"internal/agentapi":   "state",
 	"internal/arch":       "",
