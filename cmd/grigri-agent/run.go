@@ -48,7 +48,11 @@ func runMachine(ctx context.Context, args []string, stderr io.Writer) error {
 	log := logs.Logger(conf.Machine.Tag(), "grigri.machine")
 	log.Info("the machine's agent starts", "version", version.Grigri)
 
-	identity, err := conf.Identity().ClientTLS(pki.ZooKeeperHost)
+	own, host := conf.Identity(), pki.ZooKeeperHost
+	if a := conf.Addresses; a.ZooKeeperCA != "" { // an ensemble that others run
+		own.Authority, host = []byte(a.ZooKeeperCA), a.ZooKeeperName
+	}
+	identity, err := own.ClientTLS(host)
 	if err != nil {
 		return err
 	}

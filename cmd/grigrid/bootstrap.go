@@ -40,7 +40,7 @@ func bootstrapCommand() *cobra.Command {
 	var servers string
 	var settings []string
 	cmd := &cobra.Command{Use: "bootstrap", Short: "Make a controller in a directory.", Args: cobra.NoArgs,
-		Long: "Make a controller in a directory: its keys, its first user, its configuration. \"grigrid run\" then starts it.\nWhat cannot work is found now. A bootstrap that does not succeed leaves nothing behind."}
+		Long: "Make a controller in a directory: its keys, its first user, its configuration. \"grigrid run\" then starts it.\nWhat cannot work is found now. A bootstrap that does not succeed leaves nothing behind.\n\nAn ensemble given with --zookeeper serves TLS with client certificates, has X509AuthenticationProvider.superUser set to the\nname in --zookeeper-cert, CN=controller,O=grigri, and must trust ca.pem in the data directory, which issues the machines' certificates."}
 	f := cmd.Flags()
 	f.StringVar(&b.dir, "data-dir", "", "the controller's own directory")
 	f.StringVar(&b.config.Name, "name", "", "the controller's name")

@@ -15,8 +15,6 @@ import (
 	"syscall"
 	"time"
 
-	"crypto/x509/pkix"
-
 	"github.com/grigri/grigri/controller"
 	"github.com/grigri/grigri/internal/pki"
 	"github.com/grigri/grigri/state"
@@ -125,25 +123,28 @@ func (c config) zkServer(dir string, s controller.Secrets, log *slog.Logger) (zk
 
 // zkClient says how to reach ZooKeeper as a controller.
 func (c config) zkClient(s controller.Secrets, servers []string, log *slog.Logger) (zk.Config, error) {
-	conf, subject, err := c.ZooKeeper.tls(s)
+	conf, err := c.ZooKeeper.tls(s)
 	return zk.Config{
-		Servers: servers, TLS: conf, Controller: subject, Machine: pki.MachineName, Log: log,
+		Servers: servers, TLS: conf, Controller: pki.ControllerName(), Machine: pki.MachineName, Log: log,
 		Secret: func(p state.Principal) (string, bool) { return s.Key.Credential(p).Secret, true },
 	}, err
 }
 
-// tls is a controller's side of a connection to ZooKeeper, and the name that its certificate has.
-func (z zookeeper) tls(s controller.Secrets) (*tls.Config, pkix.Name, error) {
+// tls is a controller's side of a connection to ZooKeeper.
+func (z zookeeper) tls(s controller.Secrets) (*tls.Config, error) {
 	id, err := s.Identity(time.Now())
 	if err != nil {
-		return nil, pkix.Name{}, err
+		return nil, err
 	}
 	if z.Certificate != "" {
 		id.Certificate, id.Key = []byte(z.Certificate), []byte(z.Key)
 	}
 	leaf, err := id.Leaf()
 	if err != nil {
-		return nil, pkix.Name{}, fmt.Errorf("the controller's certificate for ZooKeeper: %w", err)
+		return nil, fmt.Errorf("the controller's certificate for ZooKeeper: %w", err)
+	}
+	if !pki.IsController(leaf) { // agents name it in the access to what they make
+		return nil, fmt.Errorf("the controller's certificate for ZooKeeper names %s: it must name %s, ZooKeeper's super user", leaf.Subject, pki.ControllerName())
 	}
 	name := z.ServerName
 	if z.CA != "" {
@@ -153,9 +154,9 @@ func (z zookeeper) tls(s controller.Secrets) (*tls.Config, pkix.Name, error) {
 	}
 	conf, err := id.ClientTLS(name)
 	if err != nil {
-		return nil, pkix.Name{}, fmt.Errorf("reach ZooKeeper: %w", err)
+		return nil, fmt.Errorf("reach ZooKeeper: %w", err)
 	}
-	return conf, leaf.Subject, nil
+	return conf, nil
 }
 
 // pickPort completes a host:port whose port is 0 with a port that is free, and that the kernel gives to no one by itself.

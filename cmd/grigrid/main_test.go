@@ -278,6 +278,18 @@ func TestABootstrapThatFailsLeavesNothing(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = taken.Close() })
 	result := filepath.Join(t.TempDir(), "result.json")
+	authority, err := pki.NewAuthority("other", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := authority.Identity(pki.Request{Subject: pki.ZooKeeperName(), Now: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key := filepath.Join(t.TempDir(), "cert"), filepath.Join(t.TempDir(), "key")
+	if err := errors.Join(os.WriteFile(cert, other.Certificate, 0o600), os.WriteFile(key, other.Key, 0o600)); err != nil {
+		t.Fatal(err)
+	}
 	base := func(h host, more ...string) []string {
 		return append([]string{"bootstrap", "--data-dir", h.dir, "--name", "c1", "--result", result}, more...)
 	}
@@ -293,6 +305,7 @@ func TestABootstrapThatFailsLeavesNothing(t *testing.T) {
 		"nobody answers":     {1, "127.0.0.1:1", []string{"--listen", "127.0.0.1:0", "--zookeeper", "127.0.0.1:1"}},
 		"every address":      {1, "--advertise", []string{"--listen", "0.0.0.0:0"}},
 		"a flag alone":       {2, "belong together", []string{"--zookeeper", "127.0.0.1:1", "--zookeeper-key", "x"}},
+		"another's name":     {1, "it must name CN=controller,O=grigri", []string{"--listen", "127.0.0.1:0", "--zookeeper", "127.0.0.1:1", "--zookeeper-cert", cert, "--zookeeper-key", key}},
 		"no directory":       {2, "--data-dir is missing", []string{"--data-dir", ""}},
 		"a flag that is not": {2, "unknown flag", []string{"--nonsense"}},
 	} {
