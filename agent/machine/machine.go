@@ -220,7 +220,7 @@ func (m *machine) look(ctx context.Context) error {
 
 // tell reports how the machine is, when that is news.
 func (m *machine) tell(ctx context.Context, want state.Machine) error {
-	r := describe(m.world.get().Network, m.Address)
+	r := describe(m.world.get().Network)
 	r.Version, r.Started = m.Run.Version, m.Run.Since
 	if r.Base.Name == "" {
 		r.Base = want.Base

@@ -142,7 +142,7 @@ func egress(settings state.ModelConfig, n unit.Network) []string {
 }
 
 // describe is what the machine is, as far as it knows itself.
-func describe(n unit.Network, own string) state.MachineReport {
+func describe(n unit.Network) state.MachineReport {
 	name, _ := os.Hostname()
 	r := state.MachineReport{Hostname: name, Hardware: provider.Hardware{Arch: runtime.GOARCH, Cores: runtime.NumCPU()}}
 	var info unix.Sysinfo_t
@@ -154,9 +154,7 @@ func describe(n unit.Network, own string) state.MachineReport {
 			r.Addresses = append(r.Addresses, a.Value)
 		}
 	}
-	if own == "" { // else it is one of several on its host, whose system it shares
-		r.Base = base()
-	}
+	r.Base = base()
 	return r
 }
 
