@@ -95,7 +95,7 @@ func mayCall(ctx context.Context, r Reader, m ModelID, known map[ApplicationName
 	return nil
 }
 
-// CancelTask asks the unit to give up a task that has not ended.
+// CancelTask ends a task that has not begun, and asks the unit to give up one that is running.
 func CancelTask(ctx context.Context, r Reader, m ModelID, by By, id TaskID) (Txn, error) {
 	var t Txn
 	u, err := UnitOfTask(ctx, r, m, id)
@@ -118,6 +118,9 @@ func CancelTask(ctx context.Context, r Reader, m ModelID, by By, id TaskID) (Txn
 	}
 	rec.Value.Cancel = true
 	t.Set(rec.Path, rec.Value, rec.Version)
+	if !result.Exists() { // a unit that begins it now finds this, or makes this fail
+		t.Create(m.TaskResultPath(u, id), TaskResult{Status: TaskCancelled, Message: "cancelled before it began", Completed: by.Now})
+	}
 	by.record(&t, m, "cancel-task", strconv.Itoa(int(id)))
 	return t, nil
 }

@@ -438,6 +438,21 @@ func TestTasks(t *testing.T) {
 	if err := cancel(3); err != nil || !read[state.Task](w, m.TaskPath("web/1", 3)).Value.Cancel {
 		t.Errorf("not cancelled: %v", err)
 	}
+	if r := read[state.TaskResult](w, m.TaskResultPath("web/1", 3)).Value; r.Status != state.TaskCancelled || r.Completed.IsZero() || !r.Started.IsZero() {
+		t.Errorf("what has not begun was cancelled as %+v", r)
+	}
+	fails(t, "again", cancel(3), &refused{Text: "task 3 has ended: cancelled"})
+	var begun state.Txn
+	begun.Create(m.TaskResultPath("web/0", 2), state.TaskResult{Status: state.TaskRunning, Started: w.by.Now})
+	w.must(begun, nil)
+	for range 2 { // the second time changes nothing
+		if err := cancel(2); err != nil || !read[state.Task](w, m.TaskPath("web/0", 2)).Value.Cancel {
+			t.Errorf("not cancelled: %v", err)
+		}
+	}
+	if r := read[state.TaskResult](w, m.TaskResultPath("web/0", 2)).Value; r.Status != state.TaskRunning {
+		t.Errorf("what runs is its unit's to end: %+v", r)
+	}
 	var done state.Txn
 	done.Create(m.TaskResultPath("web/0", 5), state.TaskResult{Status: "completed", Completed: w.by.Now})
 	w.must(done, nil)

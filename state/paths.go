@@ -110,12 +110,12 @@ func (m ModelID) HeardUnitPath(u UnitName, r RelationID, remote UnitName) string
 	return m.HeardPath(u, r) + "/" + remote.Node()
 }
 
-// TaskPath is where a Task of the unit is; its data is the Task, and the unit writes TaskResultPath.
+// TaskPath is where a Task of the unit is; its data is the Task.
 func (m ModelID) TaskPath(u UnitName, t TaskID) string {
 	return fmt.Sprintf("%s/%d", m.TasksPath(u), t)
 }
 
-// TaskResultPath is where the unit puts the result of a task.
+// TaskResultPath is where the TaskResult is.
 func (m ModelID) TaskResultPath(u UnitName, t TaskID) string { return m.TaskPath(u, t) + "/result" }
 
 // OperationPath is where an Operation is.

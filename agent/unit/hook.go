@@ -86,7 +86,7 @@ func (a *Agent) recover() error {
 	case note.Ended:
 		a.Log.Info("a hook ended and was not committed; it is now", "hook", resolve.Describe(note.Hook))
 	case note.Hook.Kind == hooks.Action:
-		o.result = &taskResult{terminated(a.Now())}
+		o.result = terminated(a.Now())
 	default:
 		a.Log.Warn("a hook was running when the agent ended", "hook", resolve.Describe(note.Hook))
 		o.failed = &failure{Reason: "the agent ended while the hook was running"}

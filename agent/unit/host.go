@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/grigri/grigri/charm"
 	"github.com/grigri/grigri/charm/unpack"
 	"github.com/grigri/grigri/hooks"
@@ -28,8 +30,9 @@ type Doer interface {
 	// Charm reads the charm whose files are in place.
 	Charm() (charm.Charm, error)
 	// Run runs a hook and returns when its process has ended and no tool of it is answered any more. Slow is called
-	// once, from another goroutine, when it takes its time; it has returned when Run returns. An error means that
-	// nothing has run to its end.
+	// once, from another goroutine, when it takes its time. Abort is called there at once, and waits until ctx ends, or
+	// until what runs is to be killed, which is true. Both have returned when Run returns. An error means that nothing
+	// has run to its end.
 	Run(ctx context.Context, r Request) (run.Result, hooks.Effects, error)
 	// Save keeps a note over a crash of the agent; nil is no note. Load returns the last one.
 	Save(p *Pending) error
@@ -45,6 +48,7 @@ type Request struct {
 	Reader hooks.Reader
 	Writer hooks.Writer
 	Slow   func()
+	Abort  func(ctx context.Context) bool // nil for what cannot be aborted
 	Lines  func(Line)
 	Now    func() time.Time
 }
@@ -121,13 +125,25 @@ func (h *Host) Run(ctx context.Context, r Request) (run.Result, hooks.Effects, e
 		defer close(told)
 		r.Slow()
 	})
-	res, err := run.Run(ctx, run.Config{
+	var waiting errgroup.Group
+	running, end := context.WithCancelCause(ctx)
+	if r.Abort != nil {
+		waiting.Go(func() error {
+			if r.Abort(running) {
+				end(run.ErrAborted)
+			}
+			return nil
+		})
+	}
+	res, err := run.Run(running, run.Config{
 		Hook: r.Hook, Token: session.Token(), Facts: r.Facts, CharmDir: h.CharmDir(), ToolsDir: h.Tools, Socket: h.socket(),
 		Log: func(module, level, line string) {
 			r.Lines(Line{Time: r.Now(), Entity: r.Facts.Unit.Tag(), Level: level, Module: module, Message: line})
 		},
 	})
 	effects := session.End()
+	end(nil)
+	_ = waiting.Wait() // which only waits
 	if !timer.Stop() {
 		<-told
 	}

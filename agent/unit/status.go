@@ -13,13 +13,14 @@ import (
 	"github.com/grigri/grigri/state"
 )
 
-// statusFor is the status of a unit that has done l and does next now, when before is what it was. It is pure.
-func statusFor(before *state.UnitStatus, l resolve.Local, next resolve.Op, now time.Time) state.UnitStatus {
+// statusFor is the status of a unit that has done l and does next now, when before is what it was. Action is what next runs, if
+// that is a task. It is pure.
+func statusFor(before *state.UnitStatus, l resolve.Local, next resolve.Op, action string, now time.Time) state.UnitStatus {
 	s := state.UnitStatus{Workload: state.StatusInfo{Status: "waiting", Message: "agent initialising", Since: now}}
 	if before != nil {
 		s = *before
 	}
-	s.Agent = change(s.Agent, doing(next), now)
+	s.Agent = change(s.Agent, doing(next, action), now)
 	s.Charm = l.Charm
 	if w, ok := workload(s, l, next); ok {
 		s.Workload = change(s.Workload, w, now)
@@ -45,7 +46,7 @@ func change(was, is state.StatusInfo, now time.Time) state.StatusInfo {
 }
 
 // doing is the agent's part of the status.
-func doing(next resolve.Op) state.StatusInfo {
+func doing(next resolve.Op, action string) state.StatusInfo {
 	switch op := next.(type) {
 	case resolve.Wait:
 		if op.Reason == resolve.Idle {
@@ -62,7 +63,10 @@ func doing(next resolve.Op) state.StatusInfo {
 		}
 		return state.StatusInfo{Status: "executing", Message: text}
 	case resolve.RunTask:
-		return state.StatusInfo{Status: "executing", Message: fmt.Sprintf("running task %d", op.Task)}
+		if action == state.ExecAction {
+			return state.StatusInfo{Status: "executing", Message: "running commands"}
+		}
+		return state.StatusInfo{Status: "executing", Message: "running action " + action}
 	case resolve.Unpack:
 		return state.StatusInfo{Status: "executing", Message: "unpacking charm " + op.Charm.URL()}
 	}
@@ -109,7 +113,7 @@ func failureStatus(l resolve.Local) state.StatusInfo {
 
 // addStatus tells what the unit does next, if that is news.
 func (a *Agent) addStatus(d *draft, next resolve.Op) {
-	now := statusFor(d.own.status, d.local, next, d.local.When)
+	now := statusFor(d.own.status, d.local, next, a.action(next), d.local.When)
 	if d.own.status != nil && sameStatus(*d.own.status, now) {
 		return
 	}
@@ -123,7 +127,7 @@ func sameStatus(a, b state.UnitStatus) bool {
 
 // settle tells that the unit waits, if that is news. It is a commit of its own, for nothing else has changed.
 func (a *Agent) settle(ctx context.Context, w resolve.Wait) error {
-	now := statusFor(a.own.status, a.local, w, a.Now())
+	now := statusFor(a.own.status, a.local, w, "", a.Now())
 	if a.own.status != nil && sameStatus(*a.own.status, now) || a.version == resolve.Unborn || !a.view.unit.Exists() {
 		return nil
 	}
@@ -135,8 +139,8 @@ func (a *Agent) executing(ctx context.Context, op resolve.Op) error {
 	if a.version == resolve.Unborn {
 		return nil
 	}
-	now := a.Now()
-	return a.setStatus(ctx, func(s state.UnitStatus) state.UnitStatus { return statusFor(&s, a.local, op, now) })
+	now, action := a.Now(), a.action(op)
+	return a.setStatus(ctx, func(s state.UnitStatus) state.UnitStatus { return statusFor(&s, a.local, op, action, now) })
 }
 
 // setStatus changes the unit's status at once, in a transaction of its own.

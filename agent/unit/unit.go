@@ -80,7 +80,8 @@ type Agent struct {
 	own     own
 	turn    chan struct{} // holds a value while own is in use: tools of a running hook write too
 
-	unfinished *outcome // what has been done and could not be committed yet
+	begun      state.TaskID // the last task that this agent has begun
+	unfinished *outcome     // what has been done and could not be committed yet
 	gone       bool
 }
 
@@ -143,10 +144,11 @@ func (a *Agent) Step(ctx context.Context) (resolve.Op, error) {
 		a.unfinished = nil // nothing is lost by deciding again
 	}
 	op := resolve.Next(a.local, r, a.Now())
-	if !locks(op) {
+	group, locked := a.lockOf(op)
+	if !locked {
 		return op, a.act(ctx, op, r)
 	}
-	release, waited, err := a.Lock.Acquire(ctx, string(a.Unit)+": "+op.String())
+	release, waited, err := a.Lock.AcquireGroup(ctx, group, string(a.Unit)+": "+op.String())
 	if err != nil {
 		return nil, err
 	}
@@ -162,13 +164,17 @@ func (a *Agent) Step(ctx context.Context) (resolve.Op, error) {
 	return op, a.act(ctx, op, r)
 }
 
-// locks says whether op touches what all units of the machine share.
-func locks(op resolve.Op) bool {
-	switch op.(type) {
-	case resolve.Run, resolve.RunTask, resolve.Unpack:
-		return true
+// lockOf says whether op touches what all units of the machine share, and if so, which lock it needs: an action may say
+// that it runs beside hooks, and beside which other actions it does not.
+func (a *Agent) lockOf(op resolve.Op) (group string, locked bool) {
+	switch op := op.(type) {
+	case resolve.Run, resolve.Unpack:
+		return "", true
+	case resolve.RunTask:
+		action := a.charm.Actions[a.view.actions[op.Task]]
+		return action.ExecutionGroup, action.ExecutionGroup != "" || !action.Parallel
 	}
-	return false
+	return "", false
 }
 
 func (a *Agent) act(ctx context.Context, op resolve.Op, r resolve.Remote) error {

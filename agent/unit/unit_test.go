@@ -447,34 +447,6 @@ func TestUpgrade(t *testing.T) {
 	w.same("hooks", web.settle(), []string{"upgrade-charm", "config-changed"})
 }
 
-func TestTasks(t *testing.T) {
-	w := newWorld(t)
-	w.deploy("web", webMeta, "", 1)
-	web := w.start("web/0")
-	web.settle()
-	web.on("", "true")
-	put(w, model.TaskPath("web/0", 1), state.Task{Action: state.ExecAction, Params: map[string]any{"command": "echo out; state-set a=1; exit 4"}})
-	put(w, model.TaskPath("web/0", 2), state.Task{Action: "nonesuch"})
-	put(w, model.TaskPath("web/0", 3), state.Task{Action: "backup"})
-	web.settle()
-	r := get[state.TaskResult](w, model.TaskResultPath("web/0", 1))
-	if r.Status != "failed" || r.Results["return-code"] != 4.0 || r.Results["stdout"] != "out\n" {
-		t.Errorf("the command ended as %+v", r)
-	}
-	if kv := get[map[string]string](w, model.StatePath("web/0")); kv["a"] != "1" {
-		t.Errorf("its state is %v", kv)
-	}
-	if r := get[state.TaskResult](w, model.TaskResultPath("web/0", 2)); r.Status != "failed" || r.Message != `cannot run "nonesuch" action: not defined` {
-		t.Errorf("the unknown action ended as %+v", r)
-	}
-	if r := get[state.TaskResult](w, model.TaskResultPath("web/0", 3)); r.Status != "completed" {
-		t.Errorf("the action ended as %+v", r)
-	}
-	web.boot()
-	web.ran()
-	w.same("again", web.settle(), nil)
-}
-
 func TestTheAddressChanges(t *testing.T) {
 	w := newWorld(t)
 	w.deploy("web", webMeta, "", 1)

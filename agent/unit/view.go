@@ -19,7 +19,8 @@ type view struct {
 	app       state.Record[state.Application]
 	leader    state.Stamp // of the leader settings
 	tasks     []state.TaskID
-	finished  map[state.TaskID]bool // tasks that have a result
+	actions   map[state.TaskID]string // what those tasks run
+	finished  map[state.TaskID]bool   // tasks that have ended
 	relations map[state.RelationID]*related
 }
 
@@ -136,7 +137,7 @@ func (a *Agent) readTasks(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	finished := map[state.TaskID]bool{}
+	finished, actions := map[state.TaskID]bool{}, map[state.TaskID]string{}
 	a.view.tasks = nil
 	for _, name := range names {
 		n, err := strconv.Atoi(name)
@@ -149,14 +150,19 @@ func (a *Agent) readTasks(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if !rec.Exists() || rec.Value.Status == taskRunning {
+			if rec.Value.Completed.IsZero() {
+				task, err := state.ReadIf[state.Task](ctx, a.Store, a.Model.TaskPath(a.Unit, id))
+				if err != nil {
+					return err
+				}
+				actions[id] = task.Value.Action
 				a.view.tasks = append(a.view.tasks, id)
 				continue
 			}
 		}
 		finished[id] = true
 	}
-	a.view.finished = finished
+	a.view.finished, a.view.actions = finished, actions
 	slices.Sort(a.view.tasks)
 	return nil
 }

@@ -230,6 +230,9 @@ type counting struct {
 	commits []state.Txn
 	before  func(state.Txn) // called before each that moves a ledger
 	onlyOne error           // what the next of those returns, without doing it
+
+	begins        func() // called once before one that begins a task
+	lostBeginning bool   // the reply to the next of those is lost
 }
 
 func (c *counting) Commit(ctx context.Context, t state.Txn) ([]string, error) {
@@ -245,6 +248,17 @@ func (c *counting) Commit(ctx context.Context, t state.Txn) ([]string, error) {
 	c.mu.Lock()
 	c.commits = append(c.commits, t)
 	c.mu.Unlock()
+	if n := len(t.Ops); n == 2 && t.Ops[1].Kind == state.OpCreate && strings.HasSuffix(t.Ops[1].Path, "/result") {
+		if do := c.begins; do != nil {
+			c.begins = nil
+			do()
+		}
+		if c.lostBeginning {
+			c.lostBeginning = false
+			paths, err := c.Client.Commit(ctx, t)
+			return paths, errors.Join(err, state.ErrUnknown)
+		}
+	}
 	return c.Client.Commit(ctx, t)
 }
 

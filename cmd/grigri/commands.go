@@ -40,9 +40,15 @@ func (c *cli) addCommands(root *cobra.Command) {
 		c.debugLogCommand(),
 		c.sshCommand(),
 		c.execCommand(),
+		c.runCommand(),
+		c.actionsCommand(),
+		c.showActionCommand(),
+		c.showTaskCommand(),
+		c.cancelTaskCommand(),
+		c.operationsCommand(),
+		c.showOperationCommand(),
 		c.versionCommand(),
 	)
 	root.AddCommand(c.constraintsCommands()...)
-	root.AddCommand(c.taskCommands()...)
 	root.AddCommand(c.helpCommand(root), c.completionCommand(root))
 }

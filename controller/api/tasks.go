@@ -141,46 +141,12 @@ func (s *Server) params(ctx context.Context, m state.ModelID, u state.UnitName, 
 	return input, nil
 }
 
-func listOperations(ctx context.Context, s *Server, q *request) (any, error) {
-	limit, err := q.number("limit")
-	if err != nil {
-		return nil, err
-	}
-	nodes, err := state.ChildrenIf(ctx, s.Store, q.model.UUID.OperationsPath())
-	if err != nil {
-		return nil, fmt.Errorf("list operations: %w", err)
-	}
-	var ids []int
-	for _, n := range nodes {
-		if id, err := strconv.Atoi(n); err == nil {
-			ids = append(ids, id)
-		}
-	}
-	slices.Sort(ids)
-	if limit > 0 && len(ids) > limit {
-		ids = ids[len(ids)-limit:]
-	}
-	out := make([]userapi.Operation, 0, len(ids))
-	for _, id := range ids {
-		op, err := s.operation(ctx, q.model.UUID, state.OperationID(id))
-		var missing *state.NotFoundError
-		if errors.As(err, &missing) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, op)
-	}
-	return out, nil
-}
-
 func showOperation(ctx context.Context, s *Server, q *request) (any, error) {
 	id, err := strconv.Atoi(q.PathValue("operation"))
 	if err != nil {
 		return nil, notFound("operation", q.PathValue("operation"))
 	}
-	return await(ctx, s, q, func(ctx context.Context) (userapi.Operation, bool, []string, error) {
+	return await(ctx, s, q, func(ctx context.Context) (userapi.Operation, []string, error) {
 		op, err := s.operation(ctx, q.model.UUID, state.OperationID(id))
 		var paths []string
 		for _, t := range op.Tasks {
@@ -188,7 +154,7 @@ func showOperation(ctx context.Context, s *Server, q *request) (any, error) {
 				paths = append(paths, q.model.UUID.TaskResultPath(t.Unit, t.ID))
 			}
 		}
-		return op, len(paths) == 0, paths, err
+		return op, paths, err
 	})
 }
 
@@ -202,9 +168,9 @@ func showTask(ctx context.Context, s *Server, q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return await(ctx, s, q, func(ctx context.Context) (userapi.Task, bool, []string, error) {
+	return await(ctx, s, q, func(ctx context.Context) (userapi.Task, []string, error) {
 		t, err := s.task(ctx, m, u, id)
-		return t, t.Done(), []string{m.TaskResultPath(u, id)}, err
+		return t, []string{m.TaskResultPath(u, id)}, err
 	})
 }
 
@@ -216,11 +182,22 @@ func (q *request) task() (state.TaskID, error) {
 	return state.TaskID(id), nil
 }
 
-// await reads a thing until it is done, or as long as the request says. It reads again when one of the paths changes.
-func await[T any](ctx context.Context, s *Server, q *request, read func(context.Context) (T, bool, []string, error)) (T, error) {
+// A running is a task or an operation.
+type running interface {
+	Done() bool
+	Lines() int
+}
+
+// await reads a thing until it is done, until it has said more of its progress than the request knows, or as long as the request
+// says. It reads again when one of the paths changes.
+func await[T running](ctx context.Context, s *Server, q *request, read func(context.Context) (T, []string, error)) (T, error) {
+	var none T
 	wait, err := q.duration("wait")
 	if err != nil {
-		var none T
+		return none, err
+	}
+	seen, err := q.number("lines")
+	if err != nil {
 		return none, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -229,8 +206,8 @@ func await[T any](ctx context.Context, s *Server, q *request, read func(context.
 	timeout := time.NewTimer(min(wait, maxWait))
 	defer timeout.Stop()
 	for {
-		v, done, paths, err := read(ctx)
-		if err != nil || done || wait == 0 {
+		v, paths, err := read(ctx)
+		if err != nil || v.Done() || wait == 0 || q.URL.Query().Has("lines") && v.Lines() > seen {
 			return v, err
 		}
 		for _, p := range paths {
@@ -265,72 +242,4 @@ func cancelTask(ctx context.Context, s *Server, q *request) (any, error) {
 		return nil, err
 	}
 	return s.task(ctx, m, u, id)
-}
-
-func (s *Server) operation(ctx context.Context, m state.ModelID, id state.OperationID) (userapi.Operation, error) {
-	rec, err := state.ReadIf[state.Operation](ctx, s.Store, m.OperationPath(id))
-	if err != nil {
-		return userapi.Operation{}, fmt.Errorf("read operation %d: %w", id, err)
-	}
-	if !rec.Exists() {
-		return userapi.Operation{}, notFound("operation", strconv.Itoa(int(id)))
-	}
-	op := rec.Value
-	out := userapi.Operation{ID: id, Summary: op.Summary, Action: op.Action, User: op.User, Enqueued: op.Created, Tasks: map[state.TaskID]userapi.Task{}}
-	for tid, u := range op.Tasks {
-		t, err := s.task(ctx, m, u, tid)
-		if err != nil {
-			return out, err
-		}
-		out.Tasks[tid] = t
-		if !t.Started.IsZero() && (out.Started.IsZero() || t.Started.Before(out.Started)) {
-			out.Started = t.Started
-		}
-		if t.Completed.After(out.Completed) {
-			out.Completed = t.Completed
-		}
-	}
-	out.Status = overall(out.Tasks)
-	if out.Status == "running" || out.Status == "pending" {
-		out.Completed = time.Time{}
-	}
-	return out, nil
-}
-
-// overall is the status of an operation: running while a task is, then the worst of its tasks'.
-func overall(tasks map[state.TaskID]userapi.Task) string {
-	for _, s := range []string{"running", "pending", "error", "failed", "aborted", "cancelled"} {
-		for _, t := range tasks {
-			if t.Status == s {
-				return s
-			}
-		}
-	}
-	return "completed"
-}
-
-func (s *Server) task(ctx context.Context, m state.ModelID, u state.UnitName, id state.TaskID) (userapi.Task, error) {
-	out := userapi.Task{ID: id, Unit: u}
-	task, err := state.ReadIf[state.Task](ctx, s.Store, m.TaskPath(u, id))
-	if err != nil {
-		return out, fmt.Errorf("read task %d: %w", id, err)
-	}
-	if !task.Exists() { // it went with its unit
-		out.Status, out.Message = "error", fmt.Sprintf("unit %q has been removed", u)
-		return out, nil
-	}
-	result, err := state.ReadIf[state.TaskResult](ctx, s.Store, m.TaskResultPath(u, id))
-	if err != nil {
-		return out, fmt.Errorf("read task %d: %w", id, err)
-	}
-	r := result.Value
-	out.Operation, out.Action, out.Params, out.Enqueued = task.Value.Operation, task.Value.Action, task.Value.Params, task.Value.Enqueued
-	out.Status, out.Message, out.Results, out.Log, out.Started, out.Completed = r.Status, r.Message, r.Results, r.Log, r.Started, r.Completed
-	switch {
-	case out.Status == "":
-		out.Status = "pending"
-	case out.Status == "running" && task.Value.Cancel:
-		out.Status = "aborting"
-	}
-	return out, nil
 }

@@ -45,7 +45,11 @@ const (
 	Skipped    Outcome = "skipped"    // the charm has no such hook: as good as done
 	Failed     Outcome = "failed"     // the charm's fault
 	Terminated Outcome = "terminated" // killed, and so neither: run it again. Actions are not run again
+	Aborted    Outcome = "aborted"    // killed because ctx has ended with ErrAborted
 )
+
+// ErrAborted is the cause with which ctx ends when nobody wants what is running any more: it is killed at once.
+var ErrAborted = errors.New("aborted")
 
 // A Result is how a run ended and what it said.
 type Result struct {
@@ -62,7 +66,7 @@ type Result struct {
 const drain = 100 * time.Millisecond
 
 // Run runs the hook and returns when its process has ended. Daemons that it started live on.
-// When ctx ends, the process group is asked to end and then killed, and the outcome is Terminated.
+// When ctx ends, the process group is asked to end and then killed, and the outcome is Terminated; or Aborted, without asking.
 // An error means that we could not do our part; what a charm does wrong is in the Result.
 func Run(ctx context.Context, c Config) (Result, error) {
 	h, fail := find(c)
@@ -78,13 +82,24 @@ func Run(ctx context.Context, c Config) (Result, error) {
 }
 
 func execute(ctx context.Context, c Config, h handler) (Result, error) {
-	if ctx.Err() != nil {
-		return Result{Outcome: Terminated, Code: -1, Reason: context.Cause(ctx).Error()}, nil
+	end := func() (Outcome, syscall.Signal) {
+		if errors.Is(context.Cause(ctx), ErrAborted) {
+			return Aborted, syscall.SIGKILL
+		}
+		return Terminated, syscall.SIGTERM
 	}
-	asked := false // have we asked it to end?
+	if ctx.Err() != nil {
+		how, _ := end()
+		return Result{Outcome: how, Code: -1, Reason: context.Cause(ctx).Error()}, nil
+	}
+	var asked Outcome // how it ends, when we have asked it to
 	cmd := exec.CommandContext(ctx, h.path)
 	cmd.Args, cmd.Dir, cmd.Env = h.args, c.CharmDir, Environment(c)
-	cmd.Cancel = func() error { asked = true; return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	cmd.Cancel = func() error {
+		how, signal := end()
+		asked = how
+		return syscall.Kill(-cmd.Process.Pid, signal)
+	}
 	cmd.WaitDelay = cmp.Or(c.Grace, DefaultGrace)
 	// A hook dies with its agent, for nobody could commit what it did. The signal comes when the thread ends
 	// that started it, which is why this goroutine keeps it.
@@ -115,7 +130,7 @@ func execute(ctx context.Context, c Config, h handler) (Result, error) {
 	readers.Go(out.stdout.read)
 	readers.Go(out.stderr.read)
 	waitErr := cmd.Wait()
-	if asked {
+	if asked != "" {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what the leader has left behind
 	}
 	out.endIn(drain)
@@ -141,10 +156,12 @@ func startFailed(err error) (Result, error) {
 	return Result{Outcome: Failed, Code: -1, Reason: err.Error()}, nil
 }
 
-func classify(p *os.ProcessState, asked bool) Result {
+func classify(p *os.ProcessState, asked Outcome) Result {
 	status := p.Sys().(syscall.WaitStatus)
 	switch sig := status.Signal(); {
-	case asked || status.Signaled() && (sig == syscall.SIGTERM || sig == syscall.SIGKILL):
+	case asked == Aborted && status.Signaled(): // else it has ended by itself before
+		return Result{Outcome: Aborted, Code: p.ExitCode(), Reason: p.String()}
+	case asked == Terminated || status.Signaled() && (sig == syscall.SIGTERM || sig == syscall.SIGKILL):
 		return Result{Outcome: Terminated, Code: p.ExitCode(), Reason: p.String()}
 	case p.Success():
 		return Result{Outcome: Done}

@@ -1,8 +1,6 @@
 package userapi
 
 import (
-	"time"
-
 	"github.com/grigri/grigri/charm"
 	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/relation"
@@ -147,45 +145,3 @@ type Relation struct {
 	ID state.RelationID `json:"id"`
 	state.Relation
 }
-
-// Enqueue asks units to run an action, or a command as state.ExecAction with the parameter "command".
-type Enqueue struct {
-	Action string         `json:"action"`
-	Params map[string]any `json:"params,omitempty"`
-	Units  []string       `json:"units,omitempty"`        // web/0 or web/leader
-	Apps   []string       `json:"applications,omitempty"` // every unit of them
-	All    bool           `json:"all,omitempty"`          // every unit of the model
-}
-
-// An Operation is an operation with its tasks.
-type Operation struct {
-	ID        state.OperationID     `json:"id"`
-	Summary   string                `json:"summary"`
-	Status    string                `json:"status"` // the worst of its tasks', or running
-	Action    string                `json:"action"`
-	User      string                `json:"user"`
-	Enqueued  time.Time             `json:"enqueued"`
-	Started   time.Time             `json:"started,omitzero"`
-	Completed time.Time             `json:"completed,omitzero"`
-	Tasks     map[state.TaskID]Task `json:"tasks"`
-	Refused   map[string]string     `json:"refused,omitempty"` // target -> why it got no task
-}
-
-// A Task is a task with its result. Status is pending, running, completed, failed, aborted or cancelled.
-type Task struct {
-	ID        state.TaskID      `json:"id"`
-	Operation state.OperationID `json:"operation"`
-	Unit      state.UnitName    `json:"unit"`
-	Action    string            `json:"action"`
-	Params    map[string]any    `json:"params,omitempty"`
-	Status    string            `json:"status"`
-	Message   string            `json:"message,omitempty"`
-	Results   map[string]any    `json:"results,omitempty"`
-	Log       []string          `json:"log,omitempty"`
-	Enqueued  time.Time         `json:"enqueued"`
-	Started   time.Time         `json:"started,omitzero"`
-	Completed time.Time         `json:"completed,omitzero"`
-}
-
-// Done says whether the task has ended.
-func (t Task) Done() bool { return t.Status != "pending" && t.Status != "running" }

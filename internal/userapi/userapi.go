@@ -48,9 +48,9 @@ const (
 	RemoveMachineRoute     = "DELETE /v1/models/{model}/machines/{machine}"                  // [force, keep-instance, timeout, dry-run] -> Removal
 	MachineShellRoute      = "GET /v1/models/{model}/machines/{machine}/shell"               // -> Shell
 	EnqueueRoute           = "POST /v1/models/{model}/operations"                            // Enqueue -> Operation
-	OperationsRoute        = "GET /v1/models/{model}/operations"                             // [limit] -> []Operation
-	OperationRoute         = "GET /v1/models/{model}/operations/{operation}"                 // [wait: for its end] -> Operation
-	TaskRoute              = "GET /v1/models/{model}/tasks/{task}"                           // [wait] -> Task
+	OperationsRoute        = "GET /v1/models/{model}/operations"                             // the fields of OperationFilter -> []Operation, the newest last
+	OperationRoute         = "GET /v1/models/{model}/operations/{operation}"                 // [wait: for its end; lines: or for more lines of its log than these] -> Operation
+	TaskRoute              = "GET /v1/models/{model}/tasks/{task}"                           // [wait, lines] -> Task
 	CancelTaskRoute        = "DELETE /v1/models/{model}/tasks/{task}"                        // -> Task
 	LogsRoute              = "GET /v1/models/{model}/logs"                                   // the fields of LogFilter -> an agentapi.LogLine a line
 )

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/grigri/grigri/internal/userapi"
+	"github.com/grigri/grigri/state"
+)
+
+func (c *cli) sshCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "ssh [user@]unit|machine [command...]", Short: "Open a shell, or run a command, where a unit is.",
+		Args: argCount(1, -1, "no target name specified"),
+		Long: "Open a shell on the machine of a unit, or run a command there. What follows the target is the command."}
+	cmd.Flags().SetInterspersed(false)
+	modelFlag(cmd)
+	cmd.Flags().Bool("no-host-key-checks", false, "do not check the host's key")
+	cmd.Flags().Bool("proxy", false, "accepted for compatibility")
+	cmd.Flags().Bool("pty", false, "accepted for compatibility")
+	cmd.Flags().String("container", "", "accepted for compatibility")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		name := args[0]
+		if _, after, ok := strings.Cut(name, "@"); ok {
+			name = after
+		}
+		_, m, err := c.model(cmd)
+		if err != nil {
+			return err
+		}
+		var shell userapi.Shell
+		if digits.MatchString(name) {
+			shell, err = m.MachineShell(cmd.Context(), state.MachineID(name))
+		} else {
+			shell, err = m.UnitShell(cmd.Context(), name)
+		}
+		if err != nil {
+			return err
+		}
+		words := args[1:]
+		if len(words) > 0 && words[0] == "--" {
+			words = words[1:]
+		}
+		return c.openShell(cmd.Context(), name, shell, words)
+	}
+	return cmd
+}
+
+func (c *cli) openShell(ctx context.Context, name string, shell userapi.Shell, words []string) error {
+	argv := shell.Command
+	if shell.SSH {
+		if len(shell.Addresses) == 0 {
+			return fmt.Errorf("%s has no address yet", name)
+		}
+		argv = append([]string{"ssh", shell.Addresses[0]}, words...)
+	} else if len(words) > 0 {
+		argv = append(slices.Clone(argv), "-c", strings.Join(words, " "))
+	}
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Dir = c.in, c.out, c.errw, shell.Dir
+	cmd.Env = append(os.Environ(), shell.Env...)
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() >= 0 {
+		return exitError{exit.ExitCode()}
+	}
+	if err != nil {
+		return fmt.Errorf("open a shell for %s on this host: %w", name, err)
+	}
+	return nil
+}
