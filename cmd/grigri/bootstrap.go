@@ -45,6 +45,9 @@ func (c *cli) bootstrapCommand() *cobra.Command {
 	zkCA := f.String("zookeeper-ca", "", "the file of the certificate authority of the ensemble")
 	zkCert := f.String("zookeeper-cert", "", "the file of the controller's certificate for the ensemble")
 	zkKey := f.String("zookeeper-key", "", "the file of its key")
+	zkName := f.String("zookeeper-server-name", "", "the host in the ensemble's certificates, if not that of --zookeeper")
+	installation := f.String("zookeeper-installation", "", "a directory with ZooKeeper's jars, instead of Debian's")
+	java := f.String("java", "", "the program java, instead of the one on PATH")
 	f.Bool("force", false, "accepted for compatibility")
 	f.Bool("clouds", false, "list the clouds")
 	for _, name := range []string{"constraints", "bootstrap-constraints", "model-default", "storage-pool"} {
@@ -76,7 +79,9 @@ func (c *cli) bootstrapCommand() *cobra.Command {
 		if !controllerName.MatchString(name) {
 			return usagef("%q is not a valid controller name: use letters, digits, dots and hyphens", name)
 		}
-		b := bootstrap{c: c, name: name, cloud: cloud, zookeeper: *zookeeper, zkFiles: []string{*zkCA, *zkCert, *zkKey}, noSwitch: *noSwitch}
+		b := bootstrap{c: c, name: name, cloud: cloud, noSwitch: *noSwitch, daemonFlags: map[string]string{
+			"zookeeper": *zookeeper, "zookeeper-ca": *zkCA, "zookeeper-cert": *zkCert, "zookeeper-key": *zkKey,
+			"zookeeper-server-name": *zkName, "zookeeper-installation": *installation, "java": *java}}
 		settings, err := splitPairs(*config)
 		if err != nil {
 			return err
@@ -89,13 +94,13 @@ func (c *cli) bootstrapCommand() *cobra.Command {
 
 // A bootstrap is one controller being made on this host.
 type bootstrap struct {
-	c         *cli
-	name      string
-	cloud     string
-	zookeeper string
-	zkFiles   []string
-	config    map[string]string
-	noSwitch  bool
+	c        *cli
+	name     string
+	cloud    string
+	config   map[string]string
+	noSwitch bool
+
+	daemonFlags map[string]string // passed on to the daemon; those that are not empty
 
 	store clientStore
 	dir   string // the controller's
@@ -151,12 +156,9 @@ func (b *bootstrap) make(ctx context.Context, daemon string, p *progress) error 
 	p.say("making its keys and its tree")
 	result := filepath.Join(b.dir, "bootstrap.json")
 	args := []string{"bootstrap", "--data-dir", b.dir, "--name", b.name, "--cloud", b.cloud, "--listen", "127.0.0.1:0", "--result", result}
-	if b.zookeeper != "" {
-		args = append(args, "--zookeeper", b.zookeeper)
-	}
-	for i, flag := range []string{"--zookeeper-ca", "--zookeeper-cert", "--zookeeper-key"} {
-		if b.zkFiles[i] != "" {
-			args = append(args, flag, b.zkFiles[i])
+	for flag, v := range b.daemonFlags {
+		if v != "" {
+			args = append(args, "--"+flag, v)
 		}
 	}
 	for k, v := range b.config {
@@ -169,7 +171,7 @@ func (b *bootstrap) make(ctx context.Context, daemon string, p *progress) error 
 		if ctx.Err() != nil {
 			return errors.New("interrupted")
 		}
-		return fmt.Errorf("make its keys and its tree: %s", lastLines(said.String(), 20))
+		return errors.New(b.daemonError(said.String()))
 	}
 	data, err := os.ReadFile(result)
 	if err != nil {
@@ -188,6 +190,12 @@ func (b *bootstrap) make(ctx context.Context, daemon string, p *progress) error 
 		return err
 	}
 	return b.remember()
+}
+
+// daemonError is what the daemon said when it could not do its part, without what we say ourselves.
+func (b *bootstrap) daemonError(said string) string {
+	text := strings.TrimPrefix(lastLines(said, 20), "ERROR ")
+	return strings.TrimPrefix(text, fmt.Sprintf("bootstrap controller %q: ", b.name))
 }
 
 // start starts the daemon so that it outlives us.
