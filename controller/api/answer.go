@@ -87,7 +87,7 @@ func explain(err error) *userapi.Error {
 	var tooLarge *http.MaxBytesError
 	code := userapi.Internal
 	switch {
-	case errors.As(err, &missing), errors.Is(err, archive.ErrNotFound):
+	case errors.As(err, &missing), errors.Is(err, archive.ErrNotFound), errors.Is(err, state.ErrNotFound): // the last: it went while we looked
 		code = userapi.NotFound
 	case errors.As(err, &exists):
 		code = userapi.AlreadyExists

@@ -141,5 +141,16 @@ func (s *Server) handle(ctx context.Context, q *request, route Route) (out any, 
 	if err := s.admit(ctx, q, route.Access); err != nil {
 		return nil, err
 	}
-	return route.Handle(ctx, s, q)
+	out, err = route.Handle(ctx, s, q)
+	if errors.Is(err, state.ErrNotFound) && q.model.UUID != "" {
+		// What should be there is not: something has gone while it was looked at, perhaps the whole model.
+		name := q.model.Owner + "/" + q.model.Name
+		switch m, rerr := s.readModel(ctx, q.model.UUID); {
+		case rerr == nil && m == nil:
+			err = notFound("model", name)
+		case rerr == nil:
+			err = &userapi.Error{Code: userapi.Unavailable, Message: fmt.Sprintf("model %q is changing: %v: try again", name, err)}
+		}
+	}
+	return out, err
 }

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -382,4 +384,32 @@ func TestRelationsInTheirOrder(t *testing.T) {
 	if len(would) != 1 || would[0] != "will remove relation web:store store:store" {
 		t.Errorf("would %v", would)
 	}
+}
+
+// A model may go while it is looked at: that is no fault of the controller's.
+func TestAModelThatGoesWhileItIsLookedAt(t *testing.T) {
+	w := newWorld(t)
+	var tx state.Txn
+	tx.Delete(w.model.ApplicationsPath(), state.Any)
+	tx.Delete(w.model.UnitsPath(), state.Any)
+	w.commit(tx)
+	_, err := w.m.Info(t.Context())
+	w.want(userapi.Unavailable, "is changing", err)
+	w.server.Store = goingModel{w.store, w.model, new(atomic.Int32)}
+	_, err = w.m.Info(t.Context())
+	w.want(userapi.NotFound, `model "admin/shop" not found`, err)
+}
+
+// A goingModel has the model's node only for the first who looks.
+type goingModel struct {
+	state.Store
+	model state.ModelID
+	looks *atomic.Int32
+}
+
+func (g goingModel) Get(ctx context.Context, path string) (state.Node, error) {
+	if path == g.model.Path() && g.looks.Add(1) > 1 {
+		return state.Node{}, state.ErrNotFound
+	}
+	return g.Store.Get(ctx, path)
 }
