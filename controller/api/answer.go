@@ -10,6 +10,7 @@ import (
 	"github.com/grigri/grigri/charm"
 	"github.com/grigri/grigri/controller/archive"
 	"github.com/grigri/grigri/internal/userapi"
+	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/state"
 )
 
@@ -87,7 +88,8 @@ func explain(err error) *userapi.Error {
 	var tooLarge *http.MaxBytesError
 	code := userapi.Internal
 	switch {
-	case errors.As(err, &missing), errors.Is(err, archive.ErrNotFound), errors.Is(err, state.ErrNotFound): // the last: it went while we looked
+	case errors.As(err, &missing), errors.Is(err, archive.ErrNotFound),
+		errors.Is(err, state.ErrNotFound), errors.Is(err, provider.ErrNotFound): // the last two: it went while we looked
 		code = userapi.NotFound
 	case errors.As(err, &exists):
 		code = userapi.AlreadyExists
@@ -98,7 +100,7 @@ func explain(err error) *userapi.Error {
 		code = userapi.Conflict
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return &userapi.Error{Code: userapi.Unavailable, Message: "the controller was not done in time: does ZooKeeper answer? " + err.Error()}
-	case errors.Is(err, state.ErrUnknown):
+	case errors.Is(err, state.ErrUnknown), errors.Is(err, provider.ErrTransient):
 		code = userapi.Unavailable
 	}
 	return &userapi.Error{Code: code, Message: err.Error()}
