@@ -30,6 +30,19 @@ func (c *controller) stop(until time.Time) {
 	}
 }
 
+// depose elects another leader while this one goes on, not knowing, perhaps in the middle of a step.
+func (s *Sim) depose() {
+	old := s.control
+	if old.leader == nil {
+		return
+	}
+	s.log("%s is deposed and goes on", old.fence)
+	s.count("deposed leaders")
+	s.deposed = append(s.deposed, old)
+	s.control = &controller{s: s, fence: old.fence}
+	s.control.step()
+}
+
 // elect begins another term, with a fence of its own.
 func (c *controller) elect() {
 	s := c.s
@@ -65,7 +78,7 @@ func (c *controller) elect() {
 // step does one thing that a leader does, and says whether there was anything to do.
 func (c *controller) step() bool {
 	s := c.s
-	if c.busy || c.leader == nil && s.now.Before(c.until) {
+	if c.busy || c.leader == nil && (c != s.control || s.now.Before(c.until)) {
 		return false
 	}
 	c.busy = true

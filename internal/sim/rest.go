@@ -158,6 +158,10 @@ func (s *Sim) end() {
 			}
 		}
 	}
+	if s.chance(2) {
+		s.removeRelations(how)
+		s.until(s.now.Add(wait))
+	}
 	whole := s.chance(2)
 	if !whole {
 		for _, name := range applications {
@@ -184,5 +188,17 @@ func (s *Sim) end() {
 	}
 	if len(s.cloud.instances) > 0 {
 		s.fail("at the end: left are instances %+v", s.cloud.instances)
+	}
+}
+
+// removeRelations removes all relations but those of peers, and their applications stay.
+func (s *Sim) removeRelations(how state.Ending) {
+	for _, id := range s.children(model.RelationsPath()) {
+		if by := s.by(); len(read[state.Relation](s, model.RelationsPath()+"/"+id).Value.Endpoints) > 1 {
+			s.do("remove relation "+id, func(ctx context.Context, r state.Reader) (state.Txn, error) {
+				t, _, err := state.RemoveRelationID(ctx, r, model, by, state.RelationIDOf("/"+id), how)
+				return t, err
+			})
+		}
 	}
 }

@@ -32,6 +32,7 @@ type Sim struct {
 	users   *memory.Client
 	cloud   *cloud
 	control *controller
+	deposed []*controller // that may still believe they lead
 	hosts   map[state.MachineID]*host
 	charms  map[string]charm.Charm // by hash
 	faults  bool                   // accidents happen
@@ -125,6 +126,9 @@ func (s *Sim) act() {
 		s.user()
 	case n < 7:
 		s.control.step()
+		for _, old := range s.deposed {
+			old.step()
+		}
 	case n < 16:
 		if h := s.someHost(); h != nil {
 			h.act()
@@ -153,7 +157,9 @@ func (s *Sim) meanwhile() {
 // misfortune is what happens to processes, machines and connections.
 func (s *Sim) misfortune() {
 	if s.chance(6) {
-		if !s.control.busy {
+		if s.chance(2) {
+			s.depose()
+		} else {
 			s.control.stop(s.now.Add(time.Duration(s.rng.IntN(10)) * time.Second))
 		}
 		return
@@ -246,6 +252,9 @@ func (s *Sim) rest(why string) {
 	s.log("== rest %s", why)
 	s.faults = false
 	s.control.until = s.now
+	for _, old := range s.deposed {
+		old.stop(s.now)
+	}
 	for _, h := range s.allHosts() {
 		h.until = s.now
 		if h.link != nil {
