@@ -92,6 +92,8 @@ func (c *cli) bootstrapCommand() *cobra.Command {
 	return cmd
 }
 
+var errInterrupted = errors.New("interrupted: all that was made has been removed")
+
 // A bootstrap is one controller being made on this host.
 type bootstrap struct {
 	c        *cli
@@ -169,7 +171,7 @@ func (b *bootstrap) make(ctx context.Context, daemon string, p *progress) error 
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
-			return errors.New("interrupted")
+			return errInterrupted
 		}
 		return errors.New(b.daemonError(said.String()))
 	}
@@ -231,8 +233,8 @@ func (b *bootstrap) answers(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			said, _ := os.ReadFile(filepath.Join(b.dir, "grigrid.log"))
-			if context.Cause(ctx) == context.Canceled {
-				return errors.New("interrupted")
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return errInterrupted
 			}
 			return fmt.Errorf("%w; the last lines of its log:\n%s", err, lastLines(string(said), 20))
 		case <-time.After(20 * time.Millisecond):

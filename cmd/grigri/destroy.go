@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -228,7 +229,9 @@ func (c *cli) killLocal(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	out, err := exec.CommandContext(ctx, daemon, "destroy", "--data-dir", dir).CombinedOutput()
+	cmd := exec.CommandContext(ctx, daemon, "destroy", "--data-dir", dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what interrupts us is not for it
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("remove the controller in %s: %w: %s", dir, err, lastLines(string(out), 20))
 	}

@@ -67,8 +67,8 @@ func (c *cli) status(ctx context.Context, err error) int {
 	case errors.As(err, &usage):
 		fmt.Fprintf(c.errw, "ERROR %v\n", err)
 		return 2
-	case ctx.Err() != nil:
-		fmt.Fprintf(c.errw, "ERROR interrupted: what has been asked for so far goes on; see %s status\n", c.name)
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintf(c.errw, "ERROR interrupted: what has been asked for so far goes on; see \"%s status\"\n", c.name)
 		return 130
 	}
 	fmt.Fprintf(c.errw, "ERROR %v\n", err)

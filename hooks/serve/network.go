@@ -40,8 +40,9 @@ func networkGet(ctx context.Context, c *call) (any, error) {
 	if c.on("primary-address") && some {
 		return nil, usage("--primary-address must be the only flag specified")
 	}
+	// The hook's own relation says nothing of other endpoints.
 	id := hooks.NoRelation
-	if c.text("r") != "" {
+	if _, given := c.given["r"]; given || c.Hook.Endpoint == binding {
 		var err error
 		if id, err = c.relation(); err != nil {
 			return nil, err

@@ -138,6 +138,20 @@ func TestLeadershipEnds(t *testing.T) {
 	}
 }
 
+// Addresses are those of a relation only where the relation has a say.
+func TestNetworkOfRelation(t *testing.T) {
+	w := newWorld(t)
+	w.must(t, "network-get", "db")
+	w.must(t, "network-get", "db", "-r", "10")
+	w.begin(hooks.Hook{Kind: hooks.RelationChanged, Endpoint: "db", Relation: 7, RemoteApp: "mysql"})
+	w.must(t, "network-get", "db")
+	w.must(t, "network-get", "website")
+	asked := slices.DeleteFunc(w.unit.Asked, func(q string) bool { return !strings.HasPrefix(q, "network") })
+	if want := []string{"network db -1", "network db 10", "network db 7", "network website -1"}; !slices.Equal(asked, want) {
+		t.Errorf("got %q, want %q", asked, want)
+	}
+}
+
 func TestReaderErrors(t *testing.T) {
 	for _, c := range []struct {
 		err  error
