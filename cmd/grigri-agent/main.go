@@ -60,7 +60,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case "enrol":
 		err = enrol(ctx, args[2:], stderr)
 	case "supervise":
-		err = reaper.Main(ctx, args[2:], os.Environ(), stderr)
+		err = reaper.Main(ctx, args[2:], append(os.Environ(), bootVariable+"="+newID()), stderr)
 	case "version", "--version":
 		fmt.Fprintln(stdout, version.Grigri)
 	case "help", "--help", "-h":
