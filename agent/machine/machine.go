@@ -53,10 +53,10 @@ func Run(ctx context.Context, c Config) error {
 	m.changed = make(chan struct{}, 1)
 	g.Go(func() error { return c.Logs.ship(ctx, m.api.send) })
 	g.Go(func() error { return followNetwork(ctx, m.log, func() { signal(m.changed) }) })
-	g.Go(func() error { return m.renew(ctx) })
 	g.Go(func() error {
 		err := m.follow(ctx)
 		if err == nil {
+			m.log.Info("the machine has been removed")
 			err = errRemoved
 		}
 		return err
@@ -64,7 +64,6 @@ func Run(ctx context.Context, c Config) error {
 	if err := g.Wait(); !errors.Is(err, errRemoved) {
 		return err
 	}
-	m.log.Info("the machine has been removed")
 	return nil
 }
 
@@ -98,6 +97,12 @@ func (m *machine) follow(ctx context.Context) error {
 	var presence *coord.Presence
 	others := false // can be read with what is in secrets only
 	delay := minRetry
+	at, err := m.Conf.RenewAt()
+	if err != nil {
+		return err
+	}
+	renewal := time.NewTimer(at.Sub(m.Now()))
+	defer renewal.Stop()
 	for {
 		w.Take()
 		gone, err := m.step(ctx)
@@ -131,6 +136,12 @@ func (m *machine) follow(ctx context.Context) error {
 		case <-presence.C():
 		case <-presence.Lost():
 		case <-m.changed:
+		case <-renewal.C:
+			again, err := m.renew(ctx)
+			if err != nil {
+				return err
+			}
+			renewal.Reset(again)
 		}
 	}
 }
@@ -243,31 +254,20 @@ func (m *machine) tell(ctx context.Context, want state.Machine) error {
 	return nil
 }
 
-// renew gets a new certificate in time. It waits until no hook runs.
-func (m *machine) renew(ctx context.Context) error {
-	for delay := time.Minute; ; delay = min(2*delay, 6*time.Hour) {
-		at, err := m.Conf.RenewAt()
-		if err != nil {
-			return err
-		}
-		sleep(ctx, max(at.Sub(m.Now()), 0))
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		fresh, err := m.Conf.Renew(ctx)
-		if err == nil {
-			err = fresh.Save(m.DataDir)
-		}
-		if err != nil {
-			m.log.Warn("the certificate is not renewed", "err", err, "delay", delay)
-			sleep(ctx, delay)
-			continue
-		}
-		release, _, err := m.lock.Acquire(ctx, "renewal of the machine's certificate")
-		if err != nil {
-			return err
-		}
-		defer release()
-		return ErrRenewed
+// renew gets a new certificate and returns ErrRenewed once no hook runs. Otherwise it says when to try again.
+func (m *machine) renew(ctx context.Context) (again time.Duration, err error) {
+	fresh, err := m.Conf.Renew(ctx)
+	if err == nil {
+		err = fresh.Save(m.DataDir)
 	}
+	if err != nil {
+		m.log.Warn("the certificate is not renewed and will be tried again", "err", err)
+		return time.Hour, nil
+	}
+	release, _, err := m.lock.Acquire(ctx, "renewal of the machine's certificate")
+	if err != nil {
+		return 0, err
+	}
+	defer release()
+	return 0, ErrRenewed
 }
