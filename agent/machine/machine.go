@@ -233,8 +233,11 @@ func (m *machine) look(ctx context.Context) error {
 func (m *machine) tell(ctx context.Context, want state.Machine) error {
 	r := describe(m.world.get().Network)
 	r.Version, r.Started = m.Run.Version, m.Run.Since
-	if r.Base.Name == "" {
+	if r.Base.Name == "" { // one of several on its host: what was asked for, or what there is
 		r.Base = want.Base
+	}
+	if r.Base.Name == "" {
+		r.Base = base()
 	}
 	if sameJSON(r, m.report) {
 		return nil
