@@ -48,19 +48,7 @@ func (r *reader) Members(_ context.Context, id state.RelationID) ([]state.UnitNa
 	if !ok {
 		return nil, hooks.ErrNoRelation
 	}
-	units := maps.Clone(mine.Units)
-	if h := r.hook; h.Relation == id && h.RemoteUnit != "" {
-		switch h.Kind {
-		case hooks.RelationJoined:
-			if units == nil {
-				units = map[state.UnitName]state.Stamp{}
-			}
-			units[h.RemoteUnit] = 0
-		case hooks.RelationDeparted:
-			delete(units, h.RemoteUnit)
-		}
-	}
-	return slices.Sorted(maps.Keys(units)), nil
+	return slices.Sorted(maps.Keys(mine.Units)), nil
 }
 
 func (r *reader) Settings(ctx context.Context, id state.RelationID, u state.UnitName) (relation.Settings, error) {

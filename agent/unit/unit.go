@@ -148,12 +148,19 @@ func (a *Agent) Step(ctx context.Context) (resolve.Op, error) {
 	if !locked {
 		return op, a.act(ctx, op, r)
 	}
+	holder, since := "", time.Time{}
+	if group == "" {
+		holder, since = a.Lock.Holder()
+	}
+	if holder != "" {
+		a.Log.Debug("waits for the machine's lock", "op", op.String(), "holder", holder, "since", since)
+	}
 	release, waited, err := a.Lock.AcquireGroup(ctx, group, string(a.Unit)+": "+op.String())
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	if waited { // what is wanted may have changed meanwhile
+	if waited || holder != "" { // what is wanted may have changed meanwhile
 		if r, err = a.look(ctx); err != nil {
 			return nil, err
 		}

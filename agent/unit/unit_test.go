@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,6 +37,60 @@ func TestFirstDeploy(t *testing.T) {
 	w.same("again", web.settle(), nil)
 	web.boot()
 	w.same("after a restart of the agent", web.settle(), nil)
+	for _, t2 := range web.store.commits {
+		for _, op := range t2.Ops {
+			if op.Path == model.LedgerPath("web/0") {
+				t.Errorf("a new agent with nothing to do wrote %+v", t2.Ops)
+			}
+		}
+	}
+}
+
+// tickets is what the leader is to look at, since the last call.
+func (w *world) tickets() []string {
+	w.Helper()
+	names, err := w.admin.Children(w.Context(), model.ChangesPath())
+	w.must(err)
+	var out []string
+	for _, n := range names {
+		k, ok := state.ParseTicket(n)
+		if !ok {
+			w.Fatalf("%s is no ticket", n)
+		}
+		out = append(out, strings.TrimSpace(k.Kind+" "+k.Name))
+		w.edit(func(context.Context, state.Reader) (t state.Txn, err error) {
+			t.Delete(model.ChangesPath()+"/"+n, state.Any)
+			return t, nil
+		})
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// The leader is told of what it has to answer, in the transaction that makes it so.
+func TestTickets(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("web", webMeta, "", 1)
+	w.deploy("store", storeMeta, "", 1)
+	w.deploy("logger", agentMeta, "", 0)
+	w.relate("logger", "web")
+	w.relate("web", "store")
+	web, store := w.start("web/0"), w.start("store/0")
+	w.tickets()
+	web.settle()
+	w.same("a principal enters a container", w.tickets(), []string{"unit web/0"})
+	store.settle()
+	w.same("a unit enters", w.tickets(), nil)
+	web.on("update-status", "open-port 80")
+	w.settings["update-status-hook-interval"] = "5m"
+	web.settle()
+	w.pass(10 * time.Minute)
+	web.settle()
+	w.same("a port is opened", w.tickets(), []string{"unit web/0"})
+	w.remove("store/0")
+	w.tickets()
+	store.settle()
+	w.same("a unit leaves and is gone", w.tickets(), []string{"relation 2", "unit store/0"})
 }
 
 func TestRelation(t *testing.T) {
@@ -404,8 +459,12 @@ func TestASubordinate(t *testing.T) {
 	w.same("the principal", web.settle(), nil)
 	w.remove("web/0")
 	logger.settle()
+	other.settle()
 	if got := web.settle(); !slices.Contains(got, "stop") || web.agent.Gone() {
 		t.Errorf("the principal ran %v, gone %v", got, web.agent.Gone())
+	}
+	if got := other.settle(); !slices.Contains(got, "leader-elected") {
+		t.Errorf("a unit that is going still leads; the other one ran %v", got)
 	}
 	if s := web.status(); !strings.Contains(s.Agent.Message, "logger/0") {
 		t.Errorf("it does not say what it waits for: %+v", s.Agent)
@@ -461,6 +520,56 @@ func TestTheAddressChanges(t *testing.T) {
 	}
 	if a := get[state.UnitAddress](w, model.AddressPath("web/0")); a.Private != "127.0.0.9" {
 		t.Errorf("its address is %v", a)
+	}
+}
+
+// A leader whose hook has failed loses the lead and gets it back: it is a new term, although it has heard nothing of the other's.
+func TestAnotherTerm(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("web", webMeta, "", 2)
+	a, b := w.start("web/0"), w.start("web/1")
+	for _, d := range []*driver{a, b, a, b} {
+		d.settle()
+	}
+	a.on("config-changed", "exit 1")
+	put(w, model.ApplicationPath("web"), withConfig(w, "x", 1))
+	a.settle()
+	a.client.Expire()
+	if got := b.settle(); !slices.Contains(got, "leader-elected") {
+		t.Errorf("web/1 ran %v", got)
+	}
+	w.same("web/0 meanwhile", a.settle(), nil)
+	w.remove("web/1")
+	b.settle()
+	a.on("config-changed", "")
+	w.pass(10 * time.Minute)
+	if got := a.settle(); !slices.Contains(got, "leader-elected") || slices.Contains(got, "leader-settings-changed") {
+		t.Errorf("web/0 ran %v", got)
+	}
+}
+
+// What is wanted changes while a unit waits for its turn: it decides again.
+func TestAHookThatWaitedIsDecidedAgain(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("web", webMeta, "", 1)
+	web := w.start("web/0")
+	if _, err := web.agent.Step(t.Context()); err != nil { // unpacked
+		t.Fatal(err)
+	}
+	release, _, err := w.lock.Acquire(t.Context(), "someone")
+	w.must(err)
+	done := make(chan error, 1)
+	looked := make(chan struct{})
+	var once sync.Once
+	web.onLog = func() { once.Do(func() { close(looked) }) }
+	go func() { _, err := web.agent.Step(t.Context()); done <- err }()
+	<-looked
+	w.remove("web/0")
+	release()
+	w.must(<-done)
+	w.same("hooks", web.settle(), nil)
+	if !web.agent.Gone() {
+		t.Error("the unit is not gone")
 	}
 }
 

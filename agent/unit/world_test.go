@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -221,6 +222,7 @@ type driver struct {
 	agent  *unit.Agent
 	runs   int
 	end    context.CancelFunc
+	onLog  func() // called when the agent says that it waits for the machine's lock
 }
 
 // counting counts the transactions that reach the tree.
@@ -302,12 +304,28 @@ func (d *driver) config() unit.Config {
 			return unit.World{Settings: d.settings, Network: d.network, Addresses: state.Addresses{Name: "test"}}
 		},
 		Run: state.Presence{Boot: fmt.Sprintf("%s-run-%d", d.name.Node(), d.runs), Since: d.now()}, Boot: "boot-1", Now: d.now, ID: d.id,
+		Log: slog.New(waitHandler{slog.DiscardHandler, d}),
 		Lines: func(l unit.Line) {
 			d.mu.Lock()
 			defer d.mu.Unlock()
 			d.lines = append(d.lines, l)
 		},
 	}
+}
+
+// A waitHandler hears an agent say that it waits for the machine's lock.
+type waitHandler struct {
+	slog.Handler
+	d *driver
+}
+
+func (h waitHandler) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h waitHandler) Handle(_ context.Context, r slog.Record) error {
+	if h.d.onLog != nil && strings.HasPrefix(r.Message, "waits for the machine's lock") {
+		h.d.onLog()
+	}
+	return nil
 }
 
 // settle steps until there is nothing to do, and returns the hooks that have run since the last call.
