@@ -115,6 +115,24 @@ func TestDeposedLeaderWritesNothing(t *testing.T) {
 	t.Error("it goes on")
 }
 
+// Both sides may have left a relation before the leader looks at it for the first time: a subordinate has lost its tie all the same.
+func TestSubordinateOfARelationThatAllHaveLeft(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("web", 1)
+	w.deploy("logger", 0)
+	w.relate("logger", "web")
+	w.settle()
+	w.want("logger 0@0; web 0@0; 0 web:cluster [web/0]; 1 logger:info web:juju-info [logger/0 web/0]; machines 0")
+	edit(w, func(ctx context.Context, r state.Reader) (state.Txn, error) {
+		t, _, err := state.RemoveRelationID(ctx, r, model, w.by(), 1, state.Ending{})
+		return t, err
+	})
+	for w.agents() {
+	}
+	w.settle()
+	w.want("logger; web 0@0; 0 web:cluster [web/0]; machines 0")
+}
+
 func TestDeadlines(t *testing.T) {
 	w := newWorld(t)
 	w.deploy("web", 2)

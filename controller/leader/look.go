@@ -273,9 +273,13 @@ func (l *Leader) lookRelation(ctx context.Context, it item) error {
 		if fate.Why != "" {
 			l.Log.Warn("relation goes before all have left", "model", m, "relation", id, "why", fate.Why)
 		}
-		return l.steps(ctx, it, func() (state.Txn, bool, error) {
+		err := l.steps(ctx, it, func() (state.Txn, bool, error) {
 			return state.RemoveRelationTree(ctx, l.Store, m, l.by(), id, fate.Why)
 		})
+		if err != nil {
+			return err
+		}
+		return l.enqueueSubordinates(ctx, m, rec.Value)
 	}
 	if rec.Value.Life == state.Alive { // those that have entered may want a subordinate
 		for _, p := range principals {
