@@ -111,6 +111,24 @@ func TestItInstallsEnrolsAndStarts(t *testing.T) {
 	}
 }
 
+// Where there is no systemd the agent is kept running by itself, out of reach of whoever ran the script.
+func TestItStartsWithoutSystemd(t *testing.T) {
+	m := newMachine(t)
+	if _, err := m.run(t.Context(), "GRIGRI_SUPERVISED="); err != nil {
+		t.Fatal(err)
+	}
+	want := "supervise --dir DATA/agents/machine-4 -- DATA/tools/machine-4/grigri-agent run --data-dir DATA\n"
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		calls, _ := os.ReadFile(filepath.Join(m.dir, "calls"))
+		if strings.HasSuffix(string(calls), want) {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("calls:\n%s", calls)
+		}
+	}
+}
+
 // With each of the programs that can fetch, and no other.
 func TestItFetchesWithWhatThereIs(t *testing.T) {
 	for _, tool := range []string{"curl", "wget", "python3"} {
