@@ -132,6 +132,9 @@ func leaveRelations(ctx context.Context, r Reader, t *Txn, m ModelID, u UnitName
 	}
 	for _, have := range app.Value.Relations {
 		principal := Scoped(have.Scope, u, unit)
+		if have.Life != Alive { // it may have waited for this unit alone
+			t.Tell(m, TicketRelation, have.Relation.String())
+		}
 		if principal == u { // no one else is left in its directory
 			dir := m.RelationPath(have.Relation) + "/" + u.Node()
 			if all, err := prune(ctx, r, t, dir); err != nil || !all {

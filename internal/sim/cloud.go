@@ -17,20 +17,20 @@ type cloud struct {
 	started   int
 }
 
-// fails says whether to fail now. It never fails so often that the leader would wait for long.
-func (c *cloud) fails(what string, most int) bool {
-	if c.failures[what] >= most || !c.s.accident(6) {
+// fails says whether to fail now. It never fails so often with one machine that the leader would wait for long.
+func (c *cloud) fails(what, machine string) bool {
+	if c.failures[machine] >= 2 || !c.s.accident(6) {
 		return false
 	}
-	c.failures[what]++
-	c.s.log("the cloud fails: %s", what)
+	c.failures[machine]++
+	c.s.log("the cloud fails: %s %s", what, machine)
 	c.s.count("failures of the cloud")
 	return true
 }
 
 // Start implements provider.Provider.
 func (c *cloud) Start(_ context.Context, req provider.StartRequest) (provider.Instance, error) {
-	if c.fails("start "+req.Machine, 2) {
+	if c.fails("start", req.Machine) {
 		return provider.Instance{}, fmt.Errorf("busy: %w", provider.ErrTransient)
 	}
 	i := slices.IndexFunc(c.instances, func(in provider.Instance) bool { return in.Model == req.Model && in.Machine == req.Machine })
@@ -42,7 +42,7 @@ func (c *cloud) Start(_ context.Context, req provider.StartRequest) (provider.In
 		c.s.log("the cloud starts %s for machine %s", c.instances[i].ID, req.Machine)
 		c.s.hosts[state.MachineID(req.Machine)] = newHost(c.s, state.MachineID(req.Machine), c.started)
 	}
-	if c.fails("answer to start "+req.Machine, 1) {
+	if c.fails("answer to start", req.Machine) {
 		return provider.Instance{}, fmt.Errorf("no answer: %w", provider.ErrTransient)
 	}
 	return c.instances[i], nil
@@ -51,12 +51,12 @@ func (c *cloud) Start(_ context.Context, req provider.StartRequest) (provider.In
 // Stop implements provider.Provider.
 func (c *cloud) Stop(_ context.Context, ids ...provider.InstanceID) error {
 	for _, id := range ids {
-		if c.fails("stop "+string(id), 2) {
-			return fmt.Errorf("busy: %w", provider.ErrTransient)
-		}
 		i := slices.IndexFunc(c.instances, func(in provider.Instance) bool { return in.ID == id })
 		if i < 0 {
 			continue
+		}
+		if c.fails("stop", c.instances[i].Machine) {
+			return fmt.Errorf("busy: %w", provider.ErrTransient)
 		}
 		machine := state.MachineID(c.instances[i].Machine)
 		c.s.log("the cloud stops %s of machine %s", id, machine)
@@ -71,7 +71,7 @@ func (c *cloud) Stop(_ context.Context, ids ...provider.InstanceID) error {
 
 // List implements provider.Provider.
 func (c *cloud) List(context.Context, string) ([]provider.Instance, error) {
-	if c.fails("list", 3) {
+	if c.fails("list", "") {
 		return nil, fmt.Errorf("busy: %w", provider.ErrTransient)
 	}
 	return slices.Clone(c.instances), nil

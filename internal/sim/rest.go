@@ -23,7 +23,7 @@ func (s *Sim) atRest() {
 	for _, name := range applications {
 		app := read[state.Application](s, model.ApplicationPath(name))
 		if app.Exists() && app.Value.Life != state.Alive {
-			s.fail("at rest: application %s is still going", name)
+			s.fail("at rest: application %s is still going, with the units %v and the relations %+v", name, s.unitsOf(name), app.Value.Relations)
 		}
 		s.leaderAtRest(name)
 	}
@@ -46,7 +46,9 @@ func (s *Sim) atRest() {
 		}
 	}
 	for _, in := range s.cloud.instances {
-		instances = append(instances, in.Machine)
+		if slices.Contains(machines, in.Machine) { // one without a machine goes with the next audit
+			instances = append(instances, in.Machine)
+		}
 	}
 	slices.Sort(instances)
 	if !slices.Equal(machines, instances) {
@@ -185,6 +187,9 @@ func (s *Sim) end() {
 		if strings.HasPrefix(path, model.Path()) {
 			s.fail("at the end: left is %s", path)
 		}
+	}
+	if len(s.cloud.instances) > 0 {
+		s.until(s.now.Add(11 * time.Minute)) // an audit
 	}
 	if len(s.cloud.instances) > 0 {
 		s.fail("at the end: left are instances %+v", s.cloud.instances)
