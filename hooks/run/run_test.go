@@ -448,6 +448,36 @@ func TestPolite(t *testing.T) {
 	}
 }
 
+// What nobody wants any more is killed, and not asked first.
+func TestAbort(t *testing.T) {
+	p := newPlace(t, t.TempDir())
+	p.config.Grace = time.Hour
+	p.file(t, "actions/long", 0o755, "#!/bin/bash\ntrap 'echo yes > polite; exit' TERM\necho said\nsleep 600 & echo $! > pids; echo $$ >> pids; mv pids ready; while :; do wait; done\n")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	ready := filepath.Join(p.config.CharmDir, "ready")
+	var g errgroup.Group
+	g.Go(func() error {
+		defer cancel(run.ErrAborted)
+		return until(func() bool { _, err := os.Stat(ready); return err == nil })
+	})
+	res, _ := p.run(t, ctx, hooks.Hook{Kind: hooks.Action, Action: "long"})
+	if _, err := os.Stat(filepath.Join(p.config.CharmDir, "polite")); g.Wait() != nil || err == nil || res.Outcome != run.Aborted || res.Code != -1 || string(res.Stdout.Text) != "said\n" {
+		t.Errorf("%+v, %v", res, err)
+	}
+	pids, err := os.ReadFile(ready)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pid := range strings.Fields(string(pids)) {
+		if err := until(func() bool { return !alive(pid) }); err != nil {
+			t.Errorf("process %s lives on", pid)
+		}
+	}
+	if res, _ := p.run(t, ctx, hooks.Hook{Kind: hooks.Action, Action: "long"}); res.Outcome != run.Aborted {
+		t.Errorf("what has been aborted before it began: %+v", res)
+	}
+}
+
 // A hook that leaves nobody behind is over when it ends.
 func TestNoDelay(t *testing.T) {
 	p := newPlace(t, t.TempDir())
