@@ -113,22 +113,12 @@ func (c *checker) reads(ctx context.Context, u state.UnitName, r unit.Request, r
 	}
 	local, _, err := resolve.Load(ctx, s.admin, model, u)
 	s.must(err)
-	told := maps.Clone(local.Relations[rel.ID].Units)
-	if told == nil {
-		told = map[state.UnitName]state.Stamp{}
+	if mine, there := local.Relations[rel.ID]; there && !slices.Equal(members, slices.Sorted(maps.Keys(mine.Units))) {
+		s.fail("%s: %s sees %v in relation %d and was told of %v", u, r.Hook.Name(), members, rel.ID, mine.Units)
 	}
 	asked := members
-	if h := r.Hook; h.Relation == rel.ID && h.RemoteUnit != "" {
-		switch h.Kind {
-		case hooks.RelationJoined:
-			told[h.RemoteUnit] = 0
-		case hooks.RelationDeparted:
-			delete(told, h.RemoteUnit)
-			asked = append(slices.Clone(members), h.RemoteUnit)
-		}
-	}
-	if _, there := local.Relations[rel.ID]; there && !slices.Equal(members, slices.Sorted(maps.Keys(told))) {
-		s.fail("%s: %s sees %v in relation %d and was told of %v", u, r.Hook.Name(), members, rel.ID, slices.Sorted(maps.Keys(told)))
+	if h := r.Hook; h.Relation == rel.ID && h.RemoteUnit != "" && !slices.Contains(members, h.RemoteUnit) {
+		asked = append(slices.Clone(members), h.RemoteUnit)
 	}
 	for _, of := range asked {
 		settings, err := r.Reader.Settings(ctx, rel.ID, of)
