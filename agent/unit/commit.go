@@ -172,8 +172,7 @@ func (a *Agent) draft(ctx context.Context, o *outcome) (draft, error) {
 	if _, leaves := o.op.(resolve.Leave); leaves {
 		d.txn.Tell(a.Model, state.TicketUnit, string(a.Unit))
 	}
-	a.addStatus(&d, a.next(d.local, o))
-	return d, nil
+	return d, a.addStatus(ctx, &d, a.next(d.local, o))
 }
 
 // next is what comes after o, as far as can be known: status shows it.

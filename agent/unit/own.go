@@ -14,6 +14,7 @@ import (
 // changes it makes a copy, and puts that in its place when the change is committed.
 type own struct {
 	status   *state.UnitStatus
+	unsure   bool // status may not be what is in the tree: a write of it has failed, or only its reply
 	address  *state.UnitAddress
 	ports    *[]state.OpenPort
 	state    map[string]string
@@ -92,6 +93,18 @@ func read[T any](ctx context.Context, r state.Reader, path string) (*T, error) {
 		return nil, err
 	}
 	return &rec.Value, nil
+}
+
+// sureStatus reads the status again if it may be another one.
+func (a *Agent) sureStatus(ctx context.Context, o *own) error {
+	if !o.unsure {
+		return nil
+	}
+	s, err := read[state.UnitStatus](ctx, a.Store, a.Model.StatusPath(a.Unit))
+	if err == nil {
+		o.status, o.unsure = s, false
+	}
+	return err
 }
 
 // write sets a node of the unit's own, or creates it. The ledger's version in the same transaction is its fence.

@@ -228,6 +228,7 @@ func (a *simAgent) step() (busy bool) {
 	}
 	if a.agent == nil {
 		if err := a.boot(); err != nil {
+			a.sim.history = append(a.sim.history, fmt.Sprintf("%s: begin: %v", a.name, err))
 			a.die()
 			return true
 		}

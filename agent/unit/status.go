@@ -112,13 +112,17 @@ func failureStatus(l resolve.Local) state.StatusInfo {
 }
 
 // addStatus tells what the unit does next, if that is news.
-func (a *Agent) addStatus(d *draft, next resolve.Op) {
+func (a *Agent) addStatus(ctx context.Context, d *draft, next resolve.Op) error {
+	if err := a.sureStatus(ctx, &d.own); err != nil {
+		return err
+	}
 	now := statusFor(d.own.status, d.local, next, a.action(next), d.local.When)
 	if d.own.status != nil && sameStatus(*d.own.status, now) {
-		return
+		return nil
 	}
 	write(&d.txn, a.Model.StatusPath(a.Unit), d.own.status != nil, now)
 	d.own.status = &now
+	return nil
 }
 
 func sameStatus(a, b state.UnitStatus) bool {
@@ -127,6 +131,9 @@ func sameStatus(a, b state.UnitStatus) bool {
 
 // settle tells that the unit waits, if that is news. It is a commit of its own, for nothing else has changed.
 func (a *Agent) settle(ctx context.Context, w resolve.Wait) error {
+	if err := a.sureStatus(ctx, &a.own); err != nil {
+		return err
+	}
 	now := statusFor(a.own.status, a.local, w, "", a.Now())
 	if a.own.status != nil && sameStatus(*a.own.status, now) || a.version == resolve.Unborn || !a.view.unit.Exists() {
 		return nil
@@ -160,6 +167,9 @@ func (a *Agent) inTurn(ctx context.Context, do func() error) error {
 }
 
 func (a *Agent) editStatus(ctx context.Context, edit func(state.UnitStatus) state.UnitStatus) error {
+	if err := a.sureStatus(ctx, &a.own); err != nil {
+		return err
+	}
 	var before state.UnitStatus
 	if a.own.status != nil {
 		before = *a.own.status
@@ -173,13 +183,13 @@ func (a *Agent) editStatus(ctx context.Context, edit func(state.UnitStatus) stat
 		t.Check(a.Model.LedgerPath(a.Unit), a.version)
 	}
 	write(&t, a.Model.StatusPath(a.Unit), a.own.status != nil, after)
-	if _, err := a.Store.Commit(ctx, t); err != nil && !errors.Is(err, state.ErrUnknown) {
+	_, err := a.Store.Commit(ctx, t)
+	if errors.Is(err, state.ErrUnknown) { // it may have been set: to set it again does no harm, and only this agent does
+		_, err = a.Store.Commit(ctx, t)
+	}
+	if err != nil {
+		a.own.unsure = true
 		return fmt.Errorf("set the status of %s: %w", a.Unit, err)
-	} else if err != nil {
-		// It may have been set. To set it again does no harm, and only this agent does.
-		if _, err := a.Store.Commit(ctx, t); err != nil {
-			return fmt.Errorf("set the status of %s: %w", a.Unit, err)
-		}
 	}
 	a.own.status = &after
 	return nil

@@ -105,7 +105,8 @@ func New(ctx context.Context, c Config, do Doer) (*Agent, error) {
 	if a.own, err = a.readOwn(ctx); err != nil {
 		return nil, err
 	}
-	if a.local.Phase != state.New {
+	a.gone = a.local.Phase == state.Gone // the agent before this one ended before it was told so
+	if a.local.Phase != state.New && !a.gone {
 		if a.charm, err = do.Charm(); err != nil {
 			a.Log.Warn("the charm is not in place and is unpacked again", "err", err)
 			if err := a.unpack(ctx, a.local.Charm); err != nil {
