@@ -190,9 +190,6 @@ func fenced[T any](ctx context.Context, a *Agent, path string, edit func(T) T) e
 }
 
 func (w *writer) Log(_ context.Context, level, message string) error {
-	if w.hook.Endpoint != "" {
-		message = fmt.Sprintf("%s:%d: %s", w.hook.Endpoint, w.hook.Relation, message)
-	}
 	w.a.Lines(Line{Time: w.a.Now(), Entity: w.a.Unit.Tag(), Level: level, Module: "unit." + string(w.a.Unit) + ".juju-log", Message: message})
 	return nil
 }

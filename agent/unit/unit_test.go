@@ -3,6 +3,7 @@ package unit_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/grigri/grigri/agent/resolve"
+	"github.com/grigri/grigri/agent/unit"
 	"github.com/grigri/grigri/relation"
 	"github.com/grigri/grigri/state"
 )
@@ -103,9 +105,13 @@ func TestRelation(t *testing.T) {
 	}
 	id := w.relate("web", "store")
 	web.on("db-relation-joined", "relation-get - $JUJU_REMOTE_UNIT >>seen; relation-set want=shop")
+	one.on("sql-relation-joined", "juju-log a word")
 	one.on("sql-relation-changed", "relation-set password=$(relation-get want)-secret; is-leader --format=json >lead; if grep -q true lead; then relation-set --app tables=3; fi")
 	w.same("web enters", web.settle(), []string{"db-relation-created"})
 	w.same("store/0 enters", one.settle(), []string{"sql-relation-created", "sql-relation-joined web/0", "sql-relation-changed web/0"})
+	if i := slices.IndexFunc(one.lines, func(l unit.Line) bool { return strings.HasSuffix(l.Message, "a word") }); i < 0 || one.lines[i].Message != fmt.Sprintf("sql:%d: a word", id) {
+		t.Errorf("the log names the relation otherwise than once: %v", one.lines)
+	}
 	w.same("store/1 enters", two.settle(), []string{"sql-relation-created", "sql-relation-joined web/0", "sql-relation-changed web/0"})
 	w.same("web hears", web.settle(), []string{"db-relation-changed",
 		"db-relation-joined store/0", "db-relation-changed store/0", "db-relation-joined store/1", "db-relation-changed store/1"})

@@ -68,6 +68,7 @@ var may = map[string]string{
 	"internal/e2e":        "",
 	"internal/initscript": "internal/agentapi provider",
 	"internal/pki":        "state",
+	"internal/pycharms":   "",
 	"internal/reaper":     "",
 	"internal/sim":        "agent/resolve agent/unit charm controller/leader hooks hooks/run provider relation state state/coord state/memory",
 	"internal/supervise":  "",

@@ -1,0 +1,169 @@
+package pycharms
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/grigri/grigri/hooks/run"
+)
+
+// Which of the installed packages each charm carries, and where: as the tools that build such charms put them.
+var carried = map[string]struct{ dir, packages string }{
+	"opscharm":      {"lib", "ops opentelemetry websocket yaml _yaml typing_extensions.py opentelemetry_api-*"},
+	"helperscharm":  {"lib", "charmhelpers jinja2 markupsafe netaddr yaml _yaml"},
+	"reactivecharm": {"wheelhouse", "charmhelpers jinja2 markupsafe netaddr yaml _yaml pyaml"},
+}
+
+// assemble makes the charm's directory: our sources, and the libraries.
+func assemble(t *testing.T, libraries, name string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), name)
+	add := func(from, to string) {
+		t.Helper()
+		info, err := os.Stat(from)
+		if err == nil && info.IsDir() {
+			err = os.CopyFS(to, os.DirFS(from))
+		} else if err == nil {
+			var data []byte
+			if data, err = os.ReadFile(from); err == nil {
+				err = os.WriteFile(to, data, 0o644)
+			}
+		}
+		if err != nil {
+			t.Fatalf("assemble %s: %v", name, err)
+		}
+	}
+	add(filepath.Join("testdata", name), dir)
+	c := carried[name]
+	if err := os.MkdirAll(filepath.Join(dir, c.dir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, pattern := range strings.Fields(c.packages) {
+		matches, err := filepath.Glob(filepath.Join(libraries, pattern))
+		if err != nil || len(matches) == 0 {
+			t.Fatalf("assemble %s: %s is not in %s", name, pattern, libraries)
+		}
+		for _, m := range matches {
+			add(m, filepath.Join(dir, c.dir, filepath.Base(m)))
+		}
+	}
+	if name == "reactivecharm" { // its package has the same parent as the charm's layers
+		add(filepath.Join(libraries, "charms"), filepath.Join(dir, "lib/charms"))
+	}
+	return dir
+}
+
+// libraries is a directory with the packages of testdata/requirements.txt, made once and kept below the project's build directory.
+func libraries(t *testing.T) string {
+	t.Helper()
+	dir, err := install()
+	if err != nil && os.Getenv("CI") == "" {
+		t.Skipf("the Python libraries cannot be had here: %v", err)
+	}
+	if err != nil {
+		t.Fatalf("the Python libraries cannot be had here: %v", err)
+	}
+	return dir
+}
+
+func install() (dir string, err error) {
+	python, err := pythonOfHooks()
+	if err != nil {
+		return "", err
+	}
+	version, err := exec.Command(python, "-c", "import sys; print(sys.implementation.cache_tag)").Output()
+	if err != nil {
+		return "", fmt.Errorf("ask %s for its version: %w", python, err)
+	}
+	wanted, err := os.ReadFile("testdata/requirements.txt")
+	if err != nil {
+		return "", err
+	}
+	root, err := filepath.Abs("../../build/pycharms")
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(append(version, wanted...))
+	dir = filepath.Join(root, hex.EncodeToString(sum[:6]))
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		return "", err
+	}
+	lock, err := os.OpenFile(filepath.Join(root, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return "", err
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return "", fmt.Errorf("wait for the other that installs Python libraries: %w", err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return dir, err
+	}
+	fresh := dir + ".new"
+	if err := os.RemoveAll(fresh); err != nil {
+		return "", err
+	}
+	tool := filepath.Join(root, "venv")
+	if out, err := exec.Command(python, "-m", "venv", tool).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("make a virtual environment (Debian: apt install python3-venv): %w\n%s", err, out)
+	}
+	for try := 1; ; try++ {
+		cmd := exec.Command(filepath.Join(tool, "bin/pip"), "install", "--quiet", "--disable-pip-version-check", "--no-compile",
+			"--target", fresh, "--upgrade", "-r", "testdata/requirements.txt")
+		out, err := cmd.CombinedOutput()
+		if err == nil {
+			return dir, os.Rename(fresh, dir)
+		}
+		if try == 3 {
+			return "", fmt.Errorf("pip install -r internal/pycharms/testdata/requirements.txt, tried %d times: %w\n%s", try, err, out)
+		}
+	}
+}
+
+// pythonOfHooks is the python3 that a hook finds.
+func pythonOfHooks() (string, error) {
+	for _, dir := range strings.Split(run.SearchPath, ":") {
+		if path, err := exec.LookPath(filepath.Join(dir, "python3")); err == nil {
+			return path, nil
+		}
+	}
+	return "", errors.New("there is no python3 where hooks find programs (Debian: apt install python3)")
+}
+
+func TestEveryCharmIsOfSomeLength(t *testing.T) {
+	for name := range carried {
+		lines := 0
+		err := filepath.WalkDir(filepath.Join("testdata", name), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !slices.Contains([]string{".py", ".sh", ".template"}, filepath.Ext(path)) {
+				return err
+			}
+			data, err := os.ReadFile(path)
+			lines += strings.Count(string(data), "\n")
+			return err
+		})
+		if err != nil || lines < 100 {
+			t.Errorf("%s has %d lines of code, %v", name, lines, err)
+		}
+	}
+}
+
+// changed makes the charm another one, by a file.
+func changed(t *testing.T, dir string) string {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, "NEWS"), []byte("better\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+var errNotYet = errors.New("not yet")
