@@ -27,7 +27,8 @@ import (
 //	await 'web=2' 'db=0'        exactly these applications with so many units, all of them idle and none in error
 //	await unit web/0 active     the unit's workload status, or "gone"; a third word is a pattern of its message
 //	await machines 2            so many machines
-//	lines FILE                  the file below the unit's charm directory: charmfile UNIT NAME prints it to stdout
+//	charmfile UNIT NAME         prints a file of the unit's charm directory
+//	awaitfile UNIT NAME TEXT    waits until a file of the unit's charm directory has a line that matches, and prints the file
 func TestScripts(t *testing.T) {
 	bin, err := filepath.Abs(buildPrograms(t))
 	if err != nil {
@@ -89,7 +90,7 @@ func TestScripts(t *testing.T) {
 				})
 				return nil
 			},
-			Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "charmfile": charmFile},
+			Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "charmfile": charmFile, "awaitfile": awaitFile},
 		})
 	})
 }
@@ -231,6 +232,22 @@ func findUnit(st status.Status, name state.UnitName) (status.Unit, bool) {
 		}
 	}
 	return status.Unit{}, false
+}
+
+// awaitFile waits for a line in a file of a unit's charm directory.
+func awaitFile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: awaitfile UNIT NAME TEXT")
+	}
+	for end := time.Now().Add(90 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if ts.Exec("grigri", "exec", "--quiet", "--unit", args[0], "--", "grep -qE "+shellQuote(args[2])+" "+args[1]+" && cat "+args[1]+" || true") != nil {
+			ts.Fatalf("read %s of %s", args[1], args[0])
+		}
+		if ts.ReadFile("stdout") != "" {
+			return
+		}
+	}
+	ts.Fatalf("%s of %s has no line that matches %s", args[1], args[0], args[2])
 }
 
 // charmFile prints a file of a unit's charm directory.
