@@ -168,10 +168,11 @@ func (h *host) start(u state.UnitName) bool {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	network := unit.Network{Public: fmt.Sprintf("198.51.100.%d", h.number), Private: fmt.Sprintf("10.0.0.%d", h.number), Egress: []string{"10.0.0.0/8"}}
+	run := state.Presence{Boot: s.id("run"), Since: s.now.Add(time.Duration(s.ids))} // no two runs begin at the same moment
 	a, err := unit.New(ctx, unit.Config{
 		Model: model, Unit: u, Machine: h.id, Store: link, Lock: h.lock,
 		World: func() unit.World { return unit.World{Network: network, Addresses: state.Addresses{Name: "shop"}} },
-		Run:   state.Presence{Boot: s.id("run"), Since: s.now}, Boot: fmt.Sprintf("boot-%s-%d", h.id, h.boots),
+		Run:   run, Boot: fmt.Sprintf("boot-%s-%d", h.id, h.boots),
 		Now: s.clock, ID: func() string { return s.id("commit") },
 	}, &doer{s: s, h: h, link: link, disk: d, unit: u})
 	if err != nil {
