@@ -151,7 +151,7 @@ func (l *Leader) lookUnit(ctx context.Context, it item) error {
 		l.homeless[m][name] = true
 	case fate.Bury:
 		if fate.Why != "" {
-			l.Log.Warn("unit goes without having ended by itself", "model", m, "unit", name, "why", fate.Why)
+			l.Log.Warn("unit goes and has not ended as it should", "model", m, "unit", name, "why", fate.Why)
 		}
 		err := l.steps(ctx, it, func() (state.Txn, bool, error) {
 			return state.BuryUnit(ctx, l.Store, m, l.by(), l.Key, name, fate.Why)

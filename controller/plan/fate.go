@@ -51,6 +51,8 @@ func UnitFate(u Unit, now time.Time) Fate {
 		late = late.Add(Grace)
 	}
 	switch {
+	case u.Ledger.Value.Phase == state.Gone && len(u.Ledger.Value.LeftBehind) > 0:
+		return Fate{Bury: true, Why: "at its deadline hooks still failed and were left behind: " + strings.Join(u.Ledger.Value.LeftBehind, ", ")}
 	case u.Life == state.Dead, u.Ledger.Value.Phase == state.Gone:
 		return Fate{Bury: true}
 	case u.Force:

@@ -213,6 +213,9 @@ func TestUnitFate(t *testing.T) {
 		{"goes", dead, Fate{Again: deadline.Add(Grace)}},
 		{"goes, no agent", with(dead, func(u *Unit) { u.Agent = false }), Fate{Again: deadline}},
 		{"is gone", with(dead, func(u *Unit) { u.Ledger.Value.Phase = state.Gone }), Fate{Bury: true}},
+		{"is gone and left hooks behind", with(dead, func(u *Unit) {
+			u.Ledger.Value.Phase, u.Ledger.Value.LeftBehind = state.Gone, []string{"stop: exit status 1", "remove: exit status 2"}
+		}), Fate{Bury: true, Why: "at its deadline hooks still failed and were left behind: stop: exit status 1, remove: exit status 2"}},
 		{"is gone but for its subordinates", with(dead, func(u *Unit) { u.Ledger.Value.Phase = state.Gone; u.Subordinates = []state.UnitName{"logger/0"} }), Fate{EndOthers: []state.UnitName{"logger/0"}}},
 		{"is half buried", with(dead, func(u *Unit) { u.Life = state.Dead }), Fate{Bury: true}},
 		{"never had a machine", Unit{Name: "web/0", Unit: state.Unit{End: end}, Application: app(end)}, Fate{Bury: true}},

@@ -16,7 +16,6 @@ type controller struct {
 	s      *Sim
 	leader *leader.Leader // nil while none leads
 	link   *link
-	end    context.CancelFunc
 	fence  string
 	jobs   []leader.Job
 	until  time.Time // it is down until then
@@ -60,7 +59,7 @@ func (c *controller) elect() {
 	link := s.connect("the leader", memory.Controller)
 	link.fence = c.fence
 	ctx, cancel := context.WithCancel(context.Background())
-	link.died = func(string) {
+	link.died = func() {
 		cancel()
 		c.leader, c.link, c.jobs = nil, nil, nil
 		if s.faults {
@@ -72,7 +71,7 @@ func (c *controller) elect() {
 		s.must(err)
 		return
 	}
-	c.leader, c.link, c.end = l, link, cancel
+	c.leader, c.link = l, link
 }
 
 // step does one thing that a leader does, and says whether there was anything to do.

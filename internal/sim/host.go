@@ -70,7 +70,7 @@ func (h *host) boot() {
 	s := h.s
 	link := s.connect("machine "+string(h.id), model.MachinePrincipal(h.id), state.Agents, model.ModelAgents())
 	h.link, h.lock, h.units, h.proved, h.heal = link, unit.NewLock(s.clock), map[state.UnitName]*lodger{}, map[state.Principal]bool{}, time.Time{}
-	link.died = func(string) {
+	link.died = func() {
 		for _, l := range h.units {
 			l.end()
 		}

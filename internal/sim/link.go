@@ -14,12 +14,11 @@ var errDied = errors.New("died")
 // A link is the connection of one process to the tree. What it does there is checked.
 type link struct {
 	*memory.Client
-	s      *Sim
-	who    string
-	fence  string // of a leader
-	lodger func() bool
-	dead   bool
-	died   func(why string)
+	s     *Sim
+	who   string
+	fence string // of a leader
+	dead  bool
+	died  func() // what else ends with the process
 }
 
 func (s *Sim) connect(who string, principals ...state.Principal) *link {
@@ -35,7 +34,7 @@ func (l *link) die(why string) {
 	l.s.count("deaths")
 	l.dead = true
 	_ = l.Client.Close()
-	l.died(why)
+	l.died()
 }
 
 func (l *link) alive() error {

@@ -89,6 +89,11 @@ func (s *Sim) unitAtRest(u state.UnitName) {
 	for _, m := range app.Relations {
 		s.relationAtRest(u, unit, l, m)
 	}
+	for id := range l.Relations {
+		if !slices.ContainsFunc(app.Relations, func(m state.Membership) bool { return m.Relation == id }) {
+			s.fail("at rest: %s is still in relation %d, which is no more", u, id)
+		}
+	}
 	if have := read[map[string]string](s, model.StatePath(u)).Value["n"]; have == "" && !s.check.excused[u] {
 		s.fail("at rest: %s has run no hooks", u)
 	}
