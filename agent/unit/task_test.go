@@ -311,7 +311,13 @@ func TestTheLocksOfActions(t *testing.T) {
 	release, _, err := w.lock.Acquire(t.Context(), "another unit's hook")
 	w.must(err)
 	for _, action := range []string{"beside", "grouped", "both"} {
-		if r := app.run(action, nil); r.Status != "completed" {
+		id := app.enqueue(action, nil)
+		ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+		if _, err := app.agent.Step(ctx); err != nil {
+			t.Fatalf("%s waits for a hook: %v", action, err)
+		}
+		stop()
+		if r := app.result(id); r.Status != "completed" {
 			t.Errorf("%s ended as %+v", action, r)
 		}
 	}
