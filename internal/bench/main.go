@@ -65,6 +65,7 @@ func benches() []struct {
 		{"tool", toolCall},
 		{"wake", wake},
 		{"bootstrap", bootstrap},
+		{"memory", atRest},
 	}
 }
 
