@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -20,27 +21,22 @@ import (
 	"github.com/grigri/grigri/state"
 )
 
-// talkCharm tells its setting to whoever it is related to. Hooks that hear of it write into a pipe as the first thing they do.
-func talkCharm(pipe string) map[string]string {
+// talkCharm tells its setting to whoever it is related to.
+func talkCharm() map[string]string {
 	return map[string]string{
 		"metadata.yaml": "name: talk\nsummary: Talks.\ndescription: For measurements.\n" +
 			"provides:\n  up: {interface: talk}\nrequires:\n  down: {interface: talk}\n",
 		"config.yaml":                 "options:\n  v: {type: string, default: \"\", description: what to say}\n",
 		"hooks/config-changed":        "#!/bin/sh\nset -e\nv=$(config-get v)\nfor r in $(relation-ids up); do relation-set -r \"$r\" \"v=$v\"; done\n",
-		"hooks/down-relation-changed": "#!/bin/sh\necho >" + pipe + "\n",
+		"hooks/down-relation-changed": "#!/bin/sh\nexit 0\n",
 	}
 }
 
 // wake measures from the moment in which one unit commits its settings until the hook of another begins, against a set and
 // the watch it fires in the same ZooKeeper.
 func wake(ctx context.Context, p place, r *report) (err error) {
-	pipe, err := newPipe(filepath.Join(p.dir, "pipe"))
-	if err != nil {
-		return err
-	}
-	defer pipe.Close()
 	dir := filepath.Join(p.dir, "charm")
-	if err := writeCharm(dir, talkCharm(pipe.Name())); err != nil {
+	if err := writeCharm(dir, talkCharm()); err != nil {
 		return err
 	}
 	s, err := openShop(ctx, p, dir)
@@ -78,26 +74,36 @@ func wake(ctx context.Context, p place, r *report) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := pipe.wait(ctx); err != nil { // the first that right hears of left
+	if err := s.heard(ctx); err != nil {
 		return err
 	}
-	if err := stores["right"].wait(ctx); err != nil {
+	_, where := s.agent("right", nil)
+	script, err := watchOpened(filepath.Join(where.CharmDir(), "hooks/down-relation-changed"))
+	if err != nil {
 		return err
 	}
+	defer script.Close()
 
 	n := 0
 	ours := func(ctx context.Context) (time.Duration, error) {
 		n++
+		stores["right"].forget()
+		if err := script.forget(); err != nil {
+			return 0, err
+		}
 		if err := s.config(ctx, "left", "v", strconv.Itoa(n)); err != nil {
 			return 0, err
 		}
-		if err := pipe.wait(ctx); err != nil {
+		if err := script.wait(ctx); err != nil {
 			return 0, err
 		}
 		took := time.Since(stores["left"].began())
-		return took, stores["right"].wait(ctx)
+		if err := stores["right"].wait(ctx); err != nil {
+			return 0, err
+		}
+		return took, nil
 	}
-	yardstick, end, err := s.plainWatch(ctx)
+	yardstick, end, err := s.plainWatch(ctx, script.Name())
 	if err != nil {
 		return err
 	}
@@ -109,28 +115,71 @@ func wake(ctx context.Context, p place, r *report) (err error) {
 	return err
 }
 
-// A pipe is where a script writes a line to say that it has begun.
-type pipe struct{ *os.File }
-
-func newPipe(name string) (pipe, error) {
-	if err := unix.Mkfifo(name, 0o600); err != nil {
-		return pipe{}, fmt.Errorf("make a pipe: %w", err)
+// heard waits until right has heard of left what it has to say at first.
+func (s *shop) heard(ctx context.Context) error {
+	for end := time.Now().Add(time.Minute); ; {
+		rec, err := state.ReadIf[state.Heard](ctx, s.tree, s.model.HeardPath("right/0", 0))
+		if err != nil {
+			return err
+		}
+		known, err := state.ChildrenIf(ctx, s.tree, s.model.HeardPath("right/0", 0))
+		if err != nil {
+			return err
+		}
+		if len(known) == 1 && rec.Value.Pending == "" {
+			return nil
+		}
+		if time.Now().After(end) {
+			return errors.New("right has not heard of left")
+		}
+		if err := sleep(ctx, 10*time.Millisecond); err != nil {
+			return err
+		}
 	}
-	f, err := os.OpenFile(name, os.O_RDWR, 0) // for writing too: it never ends
-	return pipe{f}, err
 }
 
-// wait takes one line. It gives up when none comes for long.
-func (p pipe) wait(ctx context.Context) error {
-	if err := p.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+// opened tells when a file is opened: a script is by the kernel, when it begins to run it.
+type opened struct{ *os.File }
+
+func watchOpened(path string) (opened, error) {
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err != nil {
+		return opened{}, fmt.Errorf("watch %s: %w", path, err)
+	}
+	f := os.NewFile(uintptr(fd), path)
+	if _, err := unix.InotifyAddWatch(fd, path, unix.IN_OPEN); err != nil {
+		return opened{}, errors.Join(fmt.Errorf("watch %s: %w", path, err), f.Close())
+	}
+	return opened{f}, nil
+}
+
+// wait returns when the file has been opened since the last wait. It gives up when it is not for long.
+func (o opened) wait(ctx context.Context) error {
+	if err := o.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		return err
 	}
-	defer context.AfterFunc(ctx, func() { _ = p.SetReadDeadline(time.Now()) })()
-	_, err := p.Read(make([]byte, 1))
+	defer context.AfterFunc(ctx, func() { _ = o.SetReadDeadline(time.Now()) })()
+	_, err := o.Read(make([]byte, 4096))
 	if err != nil {
 		err = errors.Join(fmt.Errorf("wait for a hook to begin: %w", err), ctx.Err())
 	}
 	return err
+}
+
+// forget forgets that the file has been opened: its interpreter opens it again.
+func (o opened) forget() error {
+	if err := o.SetReadDeadline(time.Now().Add(time.Millisecond)); err != nil {
+		return err
+	}
+	for {
+		_, err := o.Read(make([]byte, 4096))
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // commits notes when the transactions of a unit's agent that set one node begin and end.
@@ -166,6 +215,14 @@ func (c *commits) began() time.Time {
 	return c.start
 }
 
+// forget forgets that a transaction has ended.
+func (c *commits) forget() {
+	select {
+	case <-c.done:
+	default:
+	}
+}
+
 // wait returns when a transaction has ended since the last wait.
 func (c *commits) wait(ctx context.Context) error {
 	select {
@@ -176,8 +233,9 @@ func (c *commits) wait(ctx context.Context) error {
 	}
 }
 
-// plainWatch is a set on one plain connection and the watch of another.
-func (s *shop) plainWatch(ctx context.Context) (run func(context.Context) (time.Duration, error), end func(), err error) {
+// plainWatch is a set on one plain connection and the watch of another. Like the commit of a hook, the set comes when a script
+// has just run, and not when the server is still warm from the request before.
+func (s *shop) plainWatch(ctx context.Context, script string) (run func(context.Context) (time.Duration, error), end func(), err error) {
 	var conns []*zk.Conn
 	end = func() {
 		for _, c := range conns {
@@ -200,6 +258,9 @@ func (s *shop) plainWatch(ctx context.Context) (run func(context.Context) (time.
 	return func(ctx context.Context) (time.Duration, error) {
 		_, _, events, err := conns[1].GetW(yardNode)
 		if err != nil {
+			return 0, err
+		}
+		if err := exec.CommandContext(ctx, script).Run(); err != nil {
 			return 0, err
 		}
 		return timed(func() error {
