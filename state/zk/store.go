@@ -41,6 +41,7 @@ type Store struct {
 
 	spots map[string]*spot // the nodes that are watched
 	due   chan struct{}    // has a value while a spot may need its watch
+	age   int              // grows with each Commit; see held
 }
 
 // The limits of what is sent and received in one piece, in bytes: room for a state.Txn with its access, and for the
@@ -141,19 +142,15 @@ func (s *Store) Get(ctx context.Context, path string) (state.Node, error) {
 	if err := state.ValidPath(path); err != nil {
 		return state.Node{}, fmt.Errorf("get: %w", err)
 	}
+	if n, ok := s.takeHeld(path); ok && ctx.Err() == nil {
+		return n, nil
+	}
 	n, err := read(ctx, s, func(c *zk.Conn) (state.Node, error) {
 		data, stat, err := c.Get(s.abs(path))
 		if err != nil {
 			return state.Node{}, err
 		}
-		return state.Node{
-			Data:     data,
-			Version:  state.Version(stat.Version),
-			Stamp:    state.Stamp(stat.Mzxid),
-			Created:  state.Stamp(stat.Czxid),
-			Session:  stat.EphemeralOwner,
-			Children: int(stat.NumChildren),
-		}, nil
+		return nodeOf(data, stat), nil
 	})
 	if err != nil {
 		return state.Node{}, fmt.Errorf("get %s: %w", path, err)
@@ -230,7 +227,9 @@ func (s *Store) Commit(ctx context.Context, t state.Txn) ([]string, error) {
 		}
 		ops[i] = o
 	}
+	s.grown()
 	results, failed, err := s.send(ctx, ops)
+	s.grown()
 	switch {
 	case failed >= 0:
 		return nil, t.Failed(failed, err)

@@ -31,6 +31,7 @@ type spot struct {
 	busy    bool            // they are being made now
 	fired   kinds           // meanwhile
 	absent  bool            // the children cannot be watched: the data is, for when the node comes
+	held    *held           // what was read with the last watch for its data
 	denied  kinds           // what the server does not let us watch, until another credential or visit
 }
 
@@ -86,6 +87,9 @@ func (s *Store) fired(e zk.Event) {
 	}
 	sp.armed &^= k
 	sp.fired |= k
+	if k&data != 0 {
+		sp.held = nil
+	}
 	if e.Type == zk.EventNodeCreated {
 		k |= children
 	}
@@ -103,7 +107,7 @@ func (s *Store) fired(e zk.Event) {
 // forgetWatches takes note that the library has none. The Store is locked.
 func (s *Store) forgetWatches() {
 	for path, sp := range s.spots {
-		sp.armed, sp.fired = 0, data|children
+		sp.armed, sp.fired, sp.held = 0, data|children, nil
 		if len(sp.watches) == 0 && !sp.busy {
 			delete(s.spots, path)
 		}
@@ -218,6 +222,9 @@ func (s *Store) arm(sp *spot) error {
 // armData watches the data, whether or not there is a node. ZooKeeper tells whoever asks whether there is one, but
 // of one that we may not read it never tells that the watch has fired; see proved.
 func (s *Store) armData(sp *spot) error {
+	if done, err := s.armReading(sp); done || err != nil && !answered(err) {
+		return err
+	}
 	exists, _, _, err := s.conn.ExistsW(s.abs(sp.path))
 	s.mu.Lock()
 	defer s.mu.Unlock()

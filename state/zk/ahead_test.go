@@ -1,0 +1,69 @@
+package zk
+
+import (
+	"context"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/grigri/grigri/state"
+)
+
+// TestReadAhead: what a watch has read serves the next Get without the server, and is never older than it may be: a client
+// sees its own writes at once, and another's when it has been told.
+func TestReadAhead(t *testing.T) {
+	rival, c, p := through(t, 20*time.Second)
+	get := func(ctx context.Context) int {
+		t.Helper()
+		n, err := c.Get(ctx, "/a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := strconv.Atoi(string(n.Data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	commit(t, rival, func(x *state.Txn) { x.Create("/a", 0) })
+	w := c.Watch(t.Context())
+	w.Data("/a")
+	<-w.C()
+	w.Take()
+	for i := range 200 {
+		commit(t, c, func(x *state.Txn) { x.Set("/a", 2*i+1, state.Any) })
+		if got := get(t.Context()); got != 2*i+1 {
+			t.Fatalf("after its own write of %d the client reads %d", 2*i+1, got)
+		}
+		commit(t, rival, func(x *state.Txn) { x.Set("/a", 2*i+2, state.Any) })
+		for read := 0; read != 2*i+2; read = get(t.Context()) {
+			select {
+			case <-w.C():
+			case <-time.After(20 * time.Second):
+				t.Fatalf("the client is not told of the write of %d", 2*i+2)
+			}
+			w.Take()
+		}
+	}
+	commit(t, rival, func(x *state.Txn) { x.Set("/a", -1, state.Any) })
+	ahead := func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		h := c.spots["/a"].held
+		return h != nil && string(h.node.Data) == "-1"
+	}
+	for end := time.Now().Add(20 * time.Second); !ahead(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("nothing is read ahead")
+		}
+	}
+	p.set(frozen)
+	brief, cancel := context.WithTimeout(t.Context(), heldFor/2)
+	defer cancel()
+	if got := get(brief); got != -1 {
+		t.Errorf("read ahead is %d", got)
+	}
+	if _, err := c.Get(brief, "/a"); err == nil {
+		t.Error("what was read ahead is read twice")
+	}
+}
