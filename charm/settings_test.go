@@ -169,6 +169,9 @@ func TestSettingsTravel(t *testing.T) {
 				t.Fatalf("Effective: %s is %#v, want %#v", key, effective[key], value)
 			}
 		}
+		if n, isInt := checked["i"].(int64); isInt && (n > 1<<53 || n < -1<<53) {
+			delete(checked, "i") // a float64, which untyped JSON becomes, does not hold it
+		}
 		data, err := json.Marshal(checked)
 		if err != nil {
 			t.Fatal(err)
@@ -178,10 +181,6 @@ func TestSettingsTravel(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := options.Check(options.Normalize(back))
-		if n, isInt := checked["i"].(int64); isInt && (n > 1<<53 || n < -1<<53) {
-			delete(got, "i") // a float64 does not hold it
-			delete(checked, "i")
-		}
 		if s, _ := checked["s"].(string); s != "" && err == nil {
 			back, _ := json.Marshal(s)
 			json.Unmarshal(back, &s)
