@@ -64,16 +64,13 @@ func spreadOf(pairs []pair, value func(pair) float64) spread {
 	return spread{at(0.25), at(0.5), at(0.75)}
 }
 
-// A comparison is what pairs show: each side, and how many times the yardstick ours takes. The ratio is that of the medians; its
-// spread is that of the pairs.
+// A comparison is what pairs show: each side, and how many times the yardstick ours takes, in each pair.
 type comparison struct{ ours, yardstick, ratio spread }
 
 func compare(pairs []pair) comparison {
-	c := comparison{
+	return comparison{
 		ours:      spreadOf(pairs, func(p pair) float64 { return p.ours.Seconds() }),
 		yardstick: spreadOf(pairs, func(p pair) float64 { return p.yardstick.Seconds() }),
 		ratio:     spreadOf(pairs, func(p pair) float64 { return p.ours.Seconds() / p.yardstick.Seconds() }),
 	}
-	c.ratio.median = c.ours.median / c.yardstick.median
-	return c
 }
