@@ -155,6 +155,12 @@ func TestLock(t *testing.T) {
 	if !errors.Is(err, coord.ErrLost) {
 		t.Errorf("with the session lost: %v", err)
 	}
+	// One that has lost it takes it again with its new session: nothing of the old one is in its way.
+	again := false
+	err = coord.Lock(t.Context(), config(b, "b", "y", 0), time.Minute, func(context.Context, coord.Fence) error { again = true; return nil })
+	if err != nil || !again {
+		t.Errorf("once more after the loss: %v", err)
+	}
 	if got := line(t, tree); len(got) != 0 {
 		t.Errorf("in line at the end: %v", got)
 	}
