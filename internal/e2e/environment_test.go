@@ -202,6 +202,20 @@ type process struct {
 // program is the name of what it runs.
 func (p process) program() string { return filepath.Base(p.args[0]) }
 
+// ended finds nothing to object to once the process is no more, or nothing of it but its exit status: its command line is gone
+// a little before its files are closed.
+func (p process) ended() error {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid))
+	if err != nil {
+		return nil
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	if strings.HasPrefix(rest, "Z") {
+		return nil
+	}
+	return fmt.Errorf("process %d is in the state %.1s", p.pid, rest)
+}
+
 // processes are those that have to do with the environment's directory, by their command line or where they work; not our own.
 func (e *environment) processes() []process {
 	var out []process
