@@ -28,26 +28,28 @@ const (
 	tick     = 50 * time.Millisecond
 )
 
+// bin is where the programs are built, when the first test needs them.
+var bin string
+
 func TestMain(m *testing.M) {
-	code := m.Run()
-	if dir, err := programs(); err == nil && dir != "" {
-		os.RemoveAll(dir)
+	var err error
+	if bin, err = os.MkdirTemp("", "gge"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
+	code := m.Run()
+	os.RemoveAll(bin)
 	os.Exit(code)
 }
 
-// programs builds what a user runs, once, and returns where.
-var programs = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "gge")
-	if err != nil {
-		return "", err
-	}
-	cmd := exec.Command("go", "build", "-o", dir+"/", "../../cmd/grigri", "../../cmd/grigrid", "../../cmd/grigri-agent", "../../cmd/hooktool")
+// programs builds what a user runs, once.
+var programs = sync.OnceValue(func() error {
+	cmd := exec.Command("go", "build", "-o", bin+"/", "../../cmd/grigri", "../../cmd/grigrid", "../../cmd/grigri-agent", "../../cmd/hooktool")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return dir, fmt.Errorf("build the programs: %w\n%s", err, out)
+		return fmt.Errorf("build the programs: %w\n%s", err, out)
 	}
-	return dir, nil
+	return nil
 })
 
 // An environment is a controller on this host, made as a user makes it, with one model in focus.
@@ -64,8 +66,7 @@ func newEnvironment(t *testing.T, model string) *environment {
 	if testing.Short() {
 		t.Skip("takes a while")
 	}
-	bin, err := programs()
-	if err != nil {
+	if err := programs(); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.MkdirTemp("", "ggd") // short: unix sockets lie below it
