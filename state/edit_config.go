@@ -12,6 +12,7 @@ import (
 
 // SetConfig changes settings of the application: those in set get new values, those in reset go back to their defaults.
 // The values of set are as they came: text, or values of YAML or JSON; a nil is a reset.
+// The key "trust", a bool, is a setting of every application: see SetTrust.
 func SetConfig(ctx context.Context, r Reader, m ModelID, by By, name ApplicationName, set map[string]any, reset []string) (Txn, error) {
 	changes := map[string]any{}
 	for _, key := range reset {
@@ -23,10 +24,15 @@ func SetConfig(ctx context.Context, r Reader, m ModelID, by By, name Application
 		if err != nil {
 			return err
 		}
+		record := keys(slices.Sorted(maps.Keys(changes)))
+		if trust, ok := changes["trust"]; ok {
+			app.Trust = trust == true
+			delete(changes, "trust")
+		}
 		if app.Config, err = checkConfig(ch.Charm.Options, app.Config, changes); err != nil {
 			return err
 		}
-		by.record(t, m, "config", fmt.Sprintf("%s: %s", name, keys(slices.Sorted(maps.Keys(changes)))))
+		by.record(t, m, "config", fmt.Sprintf("%s: %s", name, record))
 		return nil
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"strings"
 
 	"github.com/grigri/grigri/charm"
@@ -183,22 +182,17 @@ func setConfig(ctx context.Context, s *Server, q *request) (any, error) {
 		return nil, err
 	}
 	m := q.model.UUID
-	set := maps.Clone(want.Set)
-	if text, ok := set["trust"]; ok { // a setting of every application, whatever its charm
-		delete(set, "trust")
-		trust, err := (setting{value: false}).typed(text)
-		if err != nil {
+	set := values(want.Set)
+	if text, ok := want.Set["trust"]; ok { // a setting of every application, whatever its charm
+		if set["trust"], err = (setting{value: false}).typed(text); err != nil {
 			return nil, invalid(`option "trust" expected bool, got ` + fmt.Sprintf("%q", text))
-		}
-		if err := s.trust(ctx, q, name, trust == true, ".trust"); err != nil {
-			return nil, err
 		}
 	}
 	if len(set) == 0 && len(want.Reset) == 0 {
 		return nil, nil
 	}
 	_, err = once(ctx, s, q, m, "", nothing(func(ctx context.Context, r state.Reader, by state.By) (state.Txn, error) {
-		return state.SetConfig(ctx, r, m, by, name, values(set), want.Reset)
+		return state.SetConfig(ctx, r, m, by, name, set, want.Reset)
 	}))
 	return nil, err
 }
@@ -212,12 +206,12 @@ func setTrust(ctx context.Context, s *Server, q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, s.trust(ctx, q, name, want.Trust, "")
+	return nil, s.trust(ctx, q, name, want.Trust)
 }
 
-func (s *Server) trust(ctx context.Context, q *request, name state.ApplicationName, trust bool, step string) error {
+func (s *Server) trust(ctx context.Context, q *request, name state.ApplicationName, trust bool) error {
 	m := q.model.UUID
-	_, err := once(ctx, s, q, m, step, nothing(func(ctx context.Context, r state.Reader, by state.By) (state.Txn, error) {
+	_, err := once(ctx, s, q, m, "", nothing(func(ctx context.Context, r state.Reader, by state.By) (state.Txn, error) {
 		return state.SetTrust(ctx, r, m, by, name, trust)
 	}))
 	return err

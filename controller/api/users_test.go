@@ -234,6 +234,17 @@ func TestSettings(t *testing.T) {
 	if o := after.Generic["trust"]; o.Value != true || o.Source != "user" {
 		t.Errorf("trust is %+v", o)
 	}
+	// What is refused changes nothing, not even the part that could be done; reset takes trust away.
+	if err := w.m.SetApplicationConfig(ctx, "web", userapi.Settings{Set: map[string]string{"trust": "false", "nosuch": "1"}}); err == nil {
+		t.Error("an unknown option beside trust was taken")
+	}
+	if o := w.trusted(t); o != true {
+		t.Errorf("a refused change has set trust to %v", o)
+	}
+	w.must(w.m.SetApplicationConfig(ctx, "web", userapi.Settings{Reset: []string{"trust"}}))
+	if o := w.trusted(t); o != false {
+		t.Errorf("reset has set trust to %v", o)
+	}
 	w.must(w.m.SetApplicationConfig(ctx, "web", userapi.Settings{Reset: []string{key}}))
 	if after, err = w.m.ApplicationConfig(ctx, "web"); err != nil || after.Settings[key].Source == "user" {
 		t.Errorf("after the reset: %+v, %v", after.Settings[key], err)
@@ -412,4 +423,13 @@ func (g goingModel) Get(ctx context.Context, path string) (state.Node, error) {
 		return state.Node{}, state.ErrNotFound
 	}
 	return g.Store.Get(ctx, path)
+}
+
+func (w *world) trusted(t *testing.T) any {
+	t.Helper()
+	c, err := w.m.ApplicationConfig(t.Context(), "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Generic["trust"].Value
 }
