@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -81,8 +82,28 @@ func (c config) save(dir string) error {
 	return pki.WriteFile(filepath.Join(dir, configFile), append(data, '\n'))
 }
 
-// lock takes the data directory for this process alone, until the file is closed or the process ends.
+// lock takes the data directory for this process alone, until the file is closed or the process ends. Of a process that was killed
+// the kernel closes the files a moment after it has no command line and no parent that waits for it any more: that moment is waited for.
 func lock(dir string) (*os.File, error) {
+	const patience, tick = 10 * time.Second, 10 * time.Millisecond
+	for end := time.Now().Add(patience); ; time.Sleep(tick) {
+		f, err := tryLock(dir)
+		if held := heldError(""); !errors.As(err, &held) || time.Now().After(end) {
+			return f, err
+		}
+		if pid, perr := holder(dir); perr != nil || !ending(pid) {
+			return nil, err
+		}
+	}
+}
+
+// A heldError says that another process has the data directory.
+type heldError string
+
+func (e heldError) Error() string { return string(e) }
+
+// tryLock is lock without any wait.
+func tryLock(dir string) (*os.File, error) {
 	path := filepath.Join(dir, lockFile)
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -90,7 +111,7 @@ func lock(dir string) (*os.File, error) {
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		pid, _ := holder(dir)
-		return nil, errors.Join(fmt.Errorf("another grigrid, process %d, uses %s", pid, dir), f.Close())
+		return nil, errors.Join(heldError(fmt.Sprintf("another grigrid, process %d, uses %s", pid, dir)), f.Close())
 	}
 	if err := f.Truncate(0); err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -99,6 +120,13 @@ func lock(dir string) (*os.File, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// ending says that the process is no more, or that nothing of it will run again.
+func ending(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	return err != nil || strings.HasPrefix(rest, "Z")
 }
 
 // holder is the process that has the lock, if one has it.

@@ -64,7 +64,7 @@ func endDaemon(ctx context.Context, dir string) (*os.File, error) {
 	began := time.Now()
 	asked, killed := false, false
 	for {
-		held, err := lock(dir)
+		held, err := tryLock(dir)
 		if err == nil {
 			return held, nil
 		}
