@@ -26,6 +26,9 @@ type Credential struct {
 	Attributes map[string]string `json:"attributes,omitempty"`
 }
 
+// AuthEmpty is how one proves himself to a cloud that asks for nothing.
+const AuthEmpty = "empty"
+
 // A Spec is all that a provider is opened with: one region of one cloud, as one user.
 type Spec struct {
 	Cloud      Cloud      `json:"cloud"`

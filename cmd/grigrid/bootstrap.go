@@ -44,7 +44,7 @@ func bootstrapCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&b.dir, "data-dir", "", "the controller's own directory")
 	f.StringVar(&b.config.Name, "name", "", "the controller's name")
-	f.StringVar(&b.config.Cloud, "cloud", "local", "where its machines are: "+strings.Join(all.Clouds(), ", "))
+	f.StringVar(&b.config.Cloud, "cloud", "local", "where its machines are: "+strings.Join(all.Types(), ", "))
 	f.StringVar(&b.config.Region, "region", "", "the region of the cloud")
 	f.StringVar(&b.config.Listen, "listen", "127.0.0.1:17070", "host:port of the API; port 0 picks one")
 	f.StringSliceVar(&b.config.Advertise, "advertise", nil, "host:port,... at which clients and agents reach the API, if not where it listens")
@@ -86,8 +86,8 @@ func (b *bootstrap) check() error {
 			return fmt.Errorf("%s is missing; %w", flag, errUsage)
 		}
 	}
-	if !slices.Contains(all.Clouds(), b.config.Cloud) {
-		return fmt.Errorf("unknown cloud %q: the clouds are: %s; %w", b.config.Cloud, strings.Join(all.Clouds(), ", "), errUsage)
+	if !slices.Contains(all.Types(), b.config.Cloud) {
+		return fmt.Errorf("unknown cloud %q: the clouds are: %s; %w", b.config.Cloud, strings.Join(all.Types(), ", "), errUsage)
 	}
 	for _, a := range append([]string{b.config.Listen}, slices.Concat(b.config.Advertise, b.config.ZooKeeper.Servers)...) {
 		if host, port, err := net.SplitHostPort(a); err != nil || host == "" || port == "" {

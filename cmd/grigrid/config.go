@@ -18,6 +18,8 @@ import (
 
 	"github.com/grigri/grigri/controller"
 	"github.com/grigri/grigri/internal/pki"
+	"github.com/grigri/grigri/provider"
+	"github.com/grigri/grigri/provider/all"
 	"github.com/grigri/grigri/state"
 	"github.com/grigri/grigri/state/zk"
 	"github.com/grigri/grigri/state/zkserver"
@@ -58,6 +60,15 @@ type zookeeper struct {
 }
 
 func (z zookeeper) own() bool { return len(z.Servers) == 0 }
+
+// spec is what the provider of the controller's own machines is opened with.
+func (c config) spec() provider.Spec {
+	cloud, ok := all.FindBuiltIn(c.Cloud)
+	if !ok {
+		cloud = provider.Cloud{Name: c.Cloud, Type: c.Cloud}
+	}
+	return provider.Spec{Cloud: cloud, Region: c.Region}
+}
 
 func loadConfig(dir string) (config, error) {
 	var c config

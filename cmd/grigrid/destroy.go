@@ -95,7 +95,7 @@ func endMachines(ctx context.Context, dir string, c config, log *slog.Logger) er
 	if err != nil {
 		return err
 	}
-	p, err := all.Open(c.Cloud, all.Config{Dir: dir, Agent: filepath.Join(programs, "grigri-agent"), Log: log})
+	p, err := all.Open(c.spec(), all.Config{Dir: dir, Agent: filepath.Join(programs, "grigri-agent"), Log: log})
 	if err != nil {
 		return err
 	}

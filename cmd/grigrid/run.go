@@ -118,7 +118,7 @@ func (d *daemon) control(ctx context.Context, servers []string) error {
 		return err
 	}
 	debug.FreeOSMemory() // packing takes many times what the controller needs from here on
-	p, err := all.Open(d.config.Cloud, all.Config{Dir: d.dir, Agent: filepath.Join(programs, "grigri-agent"),
+	p, err := all.Open(d.config.spec(), all.Config{Dir: d.dir, Agent: filepath.Join(programs, "grigri-agent"),
 		Archive: filepath.Join(string(controller.Agents(d.dir)), hash), Log: d.log})
 	if err != nil {
 		return err

@@ -1,32 +1,51 @@
-// Package all is the list of the providers that a controller has, by the name of the cloud.
+// Package all is the list of the providers that there are, by the type of the cloud.
 package all
 
 import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/provider/local"
 )
 
-// Config is what providers are given. Each takes what it needs.
+// Config is what providers are given besides what users say of a cloud. Each takes what it needs.
 type Config struct {
-	Dir     string // the controller's files
+	Dir     string // for files of the providers' own
 	Agent   string // the program grigri-agent
 	Archive string // the file of the agent's archive
 	Log     *slog.Logger
 }
 
-// Clouds is the clouds that there are.
-func Clouds() []string { return []string{"local"} }
+// Types is the types of cloud that there are.
+func Types() []string { return []string{"local"} }
 
-// Open returns the provider of a cloud.
-func Open(cloud string, c Config) (provider.Provider, error) {
-	switch cloud {
+// BuiltIn is the clouds that nobody has to add.
+func BuiltIn() []provider.Cloud {
+	return []provider.Cloud{
+		{Name: "local", Type: "local", Description: "This host: every machine is a directory and a loopback address", AuthTypes: []string{provider.AuthEmpty}},
+	}
+}
+
+// FindBuiltIn is the built-in cloud of this name.
+func FindBuiltIn(name string) (provider.Cloud, bool) {
+	clouds := BuiltIn()
+	i := slices.IndexFunc(clouds, func(c provider.Cloud) bool { return c.Name == name })
+	if i < 0 {
+		return provider.Cloud{}, false
+	}
+	return clouds[i], true
+}
+
+// Open returns the provider of a cloud's region. It reaches no one: what is wrong with what users have said is found at the first
+// call that needs it. A provider that must be closed is an io.Closer.
+func Open(spec provider.Spec, c Config) (provider.Provider, error) {
+	switch spec.Cloud.Type {
 	case "local":
 		return local.Open(local.Config{Dir: filepath.Join(c.Dir, "machines"), Reaper: []string{c.Agent, "supervise"}, Archive: c.Archive, Log: c.Log})
 	}
-	return nil, fmt.Errorf("unknown cloud %q: the clouds are: %s", cloud, strings.Join(Clouds(), ", "))
+	return nil, fmt.Errorf("cloud %q is of type %q, for which there is no provider: the types are: %s", spec.Cloud.Name, spec.Cloud.Type, strings.Join(Types(), ", "))
 }
