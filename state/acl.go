@@ -126,7 +126,7 @@ func (m ModelID) applicationACL(a ApplicationName, p []string) ACL {
 	case "leader", "status":
 		return ACL{Read: app, Write: app}
 	}
-	return ACL{} // exposed
+	return ACL{} // exposed and promise
 }
 
 func (m ModelID) unitACL(u UnitName, p []string) ACL {

@@ -103,6 +103,11 @@ func (c *counter) take() int {
 	return c.next - 1
 }
 
+func (c *counter) takeAll(n int) NumberRange {
+	c.next += n
+	return NumberRange{From: c.next - n, To: c.next}
+}
+
 // save makes the numbers that were taken taken for ever.
 func (c *counter) save(t *Txn) { Put(t, c.path, c.rec, c.next) }
 

@@ -13,8 +13,12 @@ import (
 	"github.com/grigri/grigri/relation"
 )
 
-// UnitsPerEdit is how many units one edit makes or ends at most. Deployed.Left says how many more were asked for.
-const UnitsPerEdit = 500
+// UnitsPerEdit is how many units one transaction makes or ends at most; MaxUnits how many can be asked for at once.
+// Units beyond the first are promised in the same transaction: see Promise.
+const (
+	UnitsPerEdit = 500
+	MaxUnits     = 100_000
+)
 
 // AddCharm gives an uploaded charm its revision: one more than any charm of this name in the model has had.
 func AddCharm(ctx context.Context, r Reader, m ModelID, by By, c charm.Charm, sha256 string, size int64) (Txn, charm.ID, error) {
@@ -53,8 +57,7 @@ type Deployment struct {
 // Deployed is what a Deployment has become.
 type Deployed struct {
 	Base  charm.Base
-	Units []UnitName
-	Left  int // units that AddUnits must still be asked for: the whole did not fit into one transaction
+	Units NumberRange // all that were asked for: made, or promised
 }
 
 // Deploy makes an application with its first units and its peer relations.
@@ -117,7 +120,7 @@ func deploy(ctx context.Context, r Reader, m ModelID, by By, key Key, d Deployme
 		if err := checkPlacements(ctx, r, &t, m, app, d.Placements); err != nil {
 			return t, out, err
 		}
-		out.Units, out.Left = addUnits(&t, m, by, d.Name, numbers, d.Units, d.Placements)
+		out.Units = addUnits(&t, m, by, d.Name, numbers, Record[Promise]{}, d.Units, d.Placements)
 	}
 	numbers.save(&t)
 	by.record(&t, m, "deploy", fmt.Sprintf("%s from %s", d.Name, app.Charm.URL()))
@@ -132,8 +135,9 @@ func checkScale(d Deployment, subordinate bool) error {
 		return invalid("cannot use --constraints with subordinate application")
 	case d.Units < 0:
 		return invalid("number of units must not be negative, got %d", d.Units)
-	case !subordinate && len(d.Placements) > d.Units:
-		return invalid("%d placements given for %d units", len(d.Placements), d.Units)
+	}
+	if err := checkNumber(d.Units, d.Placements); err != nil {
+		return err
 	}
 	return checkContainer(d.Constraints)
 }

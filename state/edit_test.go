@@ -147,14 +147,25 @@ func TestManyUnits(t *testing.T) {
 	w := newWorld(t)
 	txn, out, err := state.Deploy(ctx, w.s, m, w.by, key, state.Deployment{Name: "db", Charm: "db-0", Units: 1200})
 	w.must(txn, err)
-	for out.Left > 0 {
-		txn, out, err = state.AddUnits(ctx, w.s, m, w.by, "db", out.Left, nil)
+	if n := len(w.names(m.UnitsPath())); n != state.UnitsPerEdit || out.Units != (state.NumberRange{To: 1200}) {
+		t.Errorf("%d units after the one transaction for %v", n, out.Units)
+	}
+	txn, out, err = state.AddUnits(ctx, w.s, m, w.by, "db", 600, nil) // while the first are still promised
+	w.must(txn, err)
+	if out.Units != (state.NumberRange{From: 1200, To: 1800}) {
+		t.Errorf("added %v", out.Units)
+	}
+	for done := false; !done; {
+		txn, done, err = state.KeepPromise(ctx, w.s, m, w.by, "db")
 		w.must(txn, err)
 	}
-	if n := len(w.names(m.UnitsPath())); n != 1200 {
+	if n := len(w.names(m.UnitsPath())); n != 1800 {
 		t.Errorf("%d units", n)
 	}
-	for range 3 {
+	if there, err := state.Exists(ctx, w.s, m.PromisePath("db")); there || err != nil {
+		t.Errorf("a promise is left, %v", err)
+	}
+	for range 4 {
 		txn, _, err := state.RemoveApplication(ctx, w.s, m, w.by, "db", state.Ending{})
 		w.must(txn, err)
 	}
@@ -196,7 +207,7 @@ func TestUnits(t *testing.T) {
 	bury(w, "db/0")
 	txn, out, err := state.AddUnits(ctx, w.s, m, w.by, "db", 1, nil)
 	w.must(txn, err)
-	if !slices.Equal(out.Units, []state.UnitName{"db/1"}) {
+	if !slices.Equal(out.Units.Names("db"), []state.UnitName{"db/1"}) {
 		t.Errorf("the next unit is %v", out.Units)
 	}
 }
@@ -496,7 +507,7 @@ func TestApplyAfterALostReply(t *testing.T) {
 	by := w.by
 	by.ID = "request 1"
 	out, err := deploy(by)
-	if err != nil || len(out.Units) != 2 || len(w.names(m.UnitsPath())) != 2 {
+	if err != nil || len(out.Units.Names("db")) != 2 || len(w.names(m.UnitsPath())) != 2 {
 		t.Errorf("got %+v, %v", out, err)
 	}
 	by.ID = "request 2"

@@ -7,25 +7,65 @@ import (
 	"strings"
 )
 
-// addUnits makes n units, at most UnitsPerEdit of them, and says how many it has left.
-func addUnits(t *Txn, m ModelID, by By, app ApplicationName, numbers *counter, n int, placements []string) (units []UnitName, left int) {
-	for i := range min(n, UnitsPerEdit) {
-		u := app.Unit(numbers.take())
-		unit := Unit{Created: by.Now}
-		if i < len(placements) {
+// addUnits makes n units. Those that do not fit into the transaction it promises: KeepPromise makes them.
+func addUnits(t *Txn, m ModelID, by By, app ApplicationName, numbers *counter, promise Record[Promise], n int, placements []string) NumberRange {
+	all := numbers.takeAll(n)
+	rest := all
+	var units []UnitName
+	for ; rest.From < rest.To && len(units) < UnitsPerEdit; rest.From++ {
+		u, unit := app.Unit(rest.From), Unit{Created: by.Now}
+		if i := len(units); i < len(placements) {
 			unit.Placement = placements[i]
 		}
 		addUnit(t, m, u, unit)
 		units = append(units, u)
 	}
-	if len(units) <= fewUnits {
-		for _, u := range units {
-			t.Tell(m, TicketUnit, string(u))
-		}
-	} else {
-		t.Tell(m, TicketApplication, string(app))
+	if rest.From < rest.To {
+		Put(t, m.PromisePath(app), promise, Promise{append(slices.Clone(promise.Value.Units), rest)})
 	}
-	return units, max(0, n-UnitsPerEdit)
+	tellUnits(t, m, app, units)
+	return all
+}
+
+// tellUnits leaves tickets for new units.
+func tellUnits(t *Txn, m ModelID, app ApplicationName, units []UnitName) {
+	if len(units) > fewUnits {
+		t.Tell(m, TicketApplication, string(app))
+		return
+	}
+	for _, u := range units {
+		t.Tell(m, TicketUnit, string(u))
+	}
+}
+
+// KeepPromise makes the next units that the application was promised, if any are left: done.
+func KeepPromise(ctx context.Context, r Reader, m ModelID, by By, name ApplicationName) (t Txn, done bool, err error) {
+	promise, err := ReadIf[Promise](ctx, r, m.PromisePath(name))
+	if err != nil || !promise.Exists() {
+		return t, true, err
+	}
+	app, err := ReadIf[Application](ctx, r, m.ApplicationPath(name))
+	if err != nil || !app.Exists() || app.Value.Life != Alive {
+		return t, true, err
+	}
+	t.Check(app.Path, app.Version)
+	left := slices.Clone(promise.Value.Units)
+	var units []UnitName
+	for len(left) > 0 && len(units) < UnitsPerEdit {
+		u := name.Unit(left[0].From)
+		addUnit(&t, m, u, Unit{Created: by.Now})
+		units = append(units, u)
+		if left[0].From++; left[0].From == left[0].To {
+			left = left[1:]
+		}
+	}
+	if len(left) == 0 {
+		t.Delete(promise.Path, promise.Version)
+	} else {
+		t.Set(promise.Path, Promise{left}, promise.Version)
+	}
+	tellUnits(&t, m, name, units)
+	return t, false, nil
 }
 
 // fewUnits is how many units have a ticket each; of more the leader looks at the whole application.
@@ -36,8 +76,7 @@ func addUnit(t *Txn, m ModelID, u UnitName, unit Unit) {
 	t.Create(m.TasksPath(u), nil)
 }
 
-// AddUnits makes n more units of the application; left is how many did not fit and must be asked for again, with the
-// placements that are left.
+// AddUnits makes n more units of the application.
 func AddUnits(ctx context.Context, r Reader, m ModelID, by By, name ApplicationName, n int, placements []string) (Txn, Deployed, error) {
 	var t Txn
 	var out Deployed
@@ -50,8 +89,9 @@ func AddUnits(ctx context.Context, r Reader, m ModelID, by By, name ApplicationN
 		return t, out, refused("cannot add units to subordinate application %q: its units follow those of the applications it is related to", name)
 	case n < 1:
 		return t, out, invalid("number of units must be at least 1, got %d", n)
-	case len(placements) > n:
-		return t, out, invalid("%d placements given for %d units", len(placements), n)
+	}
+	if err := checkNumber(n, placements); err != nil {
+		return t, out, err
 	}
 	t.Check(app.Path, app.Version)
 	if err := checkPlacements(ctx, r, &t, m, app.Value, placements); err != nil {
@@ -61,11 +101,28 @@ func AddUnits(ctx context.Context, r Reader, m ModelID, by By, name ApplicationN
 	if err != nil {
 		return Txn{}, out, err
 	}
+	promise, err := ReadIf[Promise](ctx, r, m.PromisePath(name))
+	if err != nil {
+		return Txn{}, out, err
+	}
 	out.Base = app.Value.Base
-	out.Units, out.Left = addUnits(&t, m, by, name, numbers, n, placements)
+	out.Units = addUnits(&t, m, by, name, numbers, promise, n, placements)
 	numbers.save(&t)
-	by.record(&t, m, "add-unit", keys(out.Units))
+	by.record(&t, m, "add-unit", keys(out.Units.Names(name)))
 	return t, out, nil
+}
+
+// checkNumber says whether n units with these placements can be asked for at once.
+func checkNumber(n int, placements []string) error {
+	switch {
+	case n > MaxUnits:
+		return invalid("number of units must be at most %d, got %d", MaxUnits, n)
+	case len(placements) > n:
+		return invalid("%d placements given for %d units", len(placements), n)
+	case len(placements) > UnitsPerEdit:
+		return invalid("at most %d placements can be given at once, got %d", UnitsPerEdit, len(placements))
+	}
+	return nil
 }
 
 // application is the record of an application that must be there.

@@ -131,6 +131,27 @@ type ExposedEndpoint struct {
 	Spaces []string `json:"expose-to-spaces,omitempty"`
 }
 
+// A Promise is units that a user has asked for and that the leader is still to make: the rest of those that did not fit into the
+// transaction of the asking. Their numbers are theirs already.
+type Promise struct {
+	Units []NumberRange `json:"units"`
+}
+
+// A NumberRange is the numbers from From on that are less than To.
+type NumberRange struct {
+	From int `json:"from"`
+	To   int `json:"to"`
+}
+
+// Names is the units of the application that have these numbers.
+func (r NumberRange) Names(a ApplicationName) []UnitName {
+	out := make([]UnitName, 0, r.To-r.From)
+	for n := r.From; n < r.To; n++ {
+		out = append(out, a.Unit(n))
+	}
+	return out
+}
+
 // A Unit is what the user wants of a unit. The unit and its machine watch it.
 type Unit struct {
 	Machine      MachineID  `json:"machine,omitempty"`   // empty until it is placed

@@ -79,6 +79,9 @@ func (m ModelID) ApplicationPath(a ApplicationName) string {
 // ExposedPath is where an Exposed is.
 func (m ModelID) ExposedPath(a ApplicationName) string { return m.ApplicationPath(a) + "/exposed" }
 
+// PromisePath is where a Promise is, while there is one.
+func (m ModelID) PromisePath(a ApplicationName) string { return m.ApplicationPath(a) + "/promise" }
+
 // ElectionPath is the directory of the election of the application's leader.
 func (m ModelID) ElectionPath(a ApplicationName) string { return m.ApplicationPath(a) + "/election" }
 

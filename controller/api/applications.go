@@ -59,25 +59,7 @@ func deploy(ctx context.Context, s *Server, q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	units, err := s.moreUnits(ctx, q, want.Name, out, want.To)
-	return userapi.Deployed{Application: want.Name, Charm: c.ID, Base: out.Base, Units: units}, err
-}
-
-// moreUnits adds the units that did not fit into one transaction.
-func (s *Server) moreUnits(ctx context.Context, q *request, a state.ApplicationName, done state.Deployed, to []string) ([]state.UnitName, error) {
-	units := done.Units
-	for step := 1; done.Left > 0; step++ {
-		var err error
-		rest := to[min(len(to), len(units)):]
-		done, err = once(ctx, s, q, q.model.UUID, fmt.Sprintf(".%d", step), func(ctx context.Context, r state.Reader, by state.By) (state.Txn, state.Deployed, error) {
-			return state.AddUnits(ctx, r, q.model.UUID, by, a, done.Left, rest)
-		})
-		if err != nil {
-			return units, fmt.Errorf("%d units of %s were added, then: %w", len(units), a, err)
-		}
-		units = append(units, done.Units...)
-	}
-	return units, nil
+	return userapi.Deployed{Application: want.Name, Charm: c.ID, Base: out.Base, Units: out.Units.Names(want.Name)}, nil
 }
 
 // record is the application in the path.

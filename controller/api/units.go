@@ -28,11 +28,7 @@ func addUnits(ctx context.Context, s *Server, q *request) (any, error) {
 	out, err := once(ctx, s, q, m, "", func(ctx context.Context, r state.Reader, by state.By) (state.Txn, state.Deployed, error) {
 		return state.AddUnits(ctx, r, m, by, name, want.N, want.To)
 	})
-	if err != nil {
-		return nil, err
-	}
-	units, err := s.moreUnits(ctx, q, name, out, want.To)
-	return userapi.Added{Units: units}, err
+	return userapi.Added{Units: out.Units.Names(name)}, err
 }
 
 func removeUnit(ctx context.Context, s *Server, q *request) (any, error) {

@@ -127,6 +127,10 @@ func (l *Leader) lookApplication(ctx context.Context, it item) error {
 	case fate.End != nil:
 		return l.endApplication(ctx, m, name, *fate.End)
 	}
+	err = l.steps(ctx, it, func() (state.Txn, bool, error) { return state.KeepPromise(ctx, l.Store, m, l.by(), name) })
+	if err != nil {
+		return err
+	}
 	if !rec.Value.Subordinate {
 		for _, u := range units {
 			l.enqueue(m, state.TicketUnit, string(u))

@@ -54,7 +54,7 @@ func TestManyUnitsOnZooKeeper(t *testing.T) {
 	}
 	deploy("web", state.UnitsPerEdit)
 	remove("web")
-	deploy("db", state.HomesPerEdit+20)
+	deploy("db", state.UnitsPerEdit+20)
 
 	cloud := newCloud()
 	leading, stop := context.WithCancel(ctx)
@@ -72,7 +72,7 @@ func TestManyUnitsOnZooKeeper(t *testing.T) {
 		there, err := state.Exists(ctx, s, model.ApplicationPath(name))
 		return err != nil || there
 	}
-	until(t, ctx, "every unit to have an instance", func() bool { return cloud.count() == state.HomesPerEdit+20 && !there("web") })
+	until(t, ctx, "every unit to have an instance", func() bool { return cloud.count() == state.UnitsPerEdit+20 && !there("web") })
 	remove("db")
 	until(t, ctx, "nothing to be left", func() bool { return cloud.count() == 0 && !there("db") })
 }
