@@ -8,4 +8,5 @@ var (
 	ErrDenied     = errors.New("permission denied")
 	ErrNoBinding  = errors.New("no network config found for binding")
 	ErrNotLeader  = errors.New("this unit is not the leader")
+	ErrNoResource = errors.New("resource not found")
 )

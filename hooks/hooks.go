@@ -93,6 +93,11 @@ type Reader interface {
 	Status(ctx context.Context) (state.StatusInfo, error)
 	ApplicationStatus(ctx context.Context) (ApplicationStatus, error)
 	GoalState(ctx context.Context) (GoalState, error)
+	// Resource is the path of a resource's file, which it fetches unless this revision is there already. It wraps ErrNoResource.
+	Resource(ctx context.Context, name string) (path string, err error)
+	Payloads(ctx context.Context) ([]state.Payload, error)
+	// Credential is how the cloud is reached. Only applications that are trusted may know; for others it wraps ErrDenied.
+	Credential(ctx context.Context) (CloudSpec, error)
 }
 
 // NoRelation is no relation, where one may be given.
@@ -109,6 +114,22 @@ type Writer interface {
 	Log(ctx context.Context, level, message string) error
 	// LogAction adds a line to the progress of the action that the hook is.
 	LogAction(ctx context.Context, message string) error
+	// SetPayloads puts what the unit says of its payloads in the place of what it said before.
+	SetPayloads(ctx context.Context, all []state.Payload) error
+}
+
+// A CloudSpec is a cloud with what is needed to use it.
+type CloudSpec struct {
+	Type             string            `json:"type"`
+	Name             string            `json:"name"`
+	Region           string            `json:"region,omitempty"`
+	Endpoint         string            `json:"endpoint,omitempty"`
+	IdentityEndpoint string            `json:"identityEndpoint,omitempty"`
+	StorageEndpoint  string            `json:"storageEndpoint,omitempty"`
+	AuthType         string            `json:"authType,omitempty"`
+	Attributes       map[string]string `json:"attributes,omitempty"` // of the credential; in no log
+	CACertificates   []string          `json:"caCertificates,omitempty"`
+	SkipTLSVerify    bool              `json:"skipTLSVerify,omitempty"`
 }
 
 // A Relation is one relation as a hook sees it.

@@ -135,7 +135,7 @@ func (m ModelID) unitACL(u UnitName, p []string) ACL {
 		return ACL{Read: self, Create: self, Delete: self}
 	}
 	switch p[0] {
-	case "ledger", "status", "ports", "address", "state", "agent":
+	case "ledger", "status", "ports", "address", "state", "agent", "resources", "payloads":
 		return ACL{Read: self, Write: self, Create: self, Delete: self}
 	case "tasks":
 		switch len(p) {

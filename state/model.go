@@ -104,6 +104,8 @@ type Application struct {
 	Constraints provider.Constraints `json:"constraints"`
 	Relations   []Membership         `json:"relations,omitempty"` // ordered by id
 	Created     time.Time            `json:"created"`
+
+	Resources map[string]UsedResource `json:"resources,omitempty"` // by name; those that have not been given are not in it
 	End
 }
 

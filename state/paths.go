@@ -60,15 +60,16 @@ func (m ModelID) ChangesPath() string      { return m.Path() + "/changes" }
 func (m ModelID) HistoryPath() string      { return m.Path() + "/history" }
 func (m ModelID) SequencesPath() string    { return m.Path() + "/sequences" }
 func (m ModelID) OperationsPath() string   { return m.Path() + "/operations" }
+func (m ModelID) ResourcesPath() string    { return m.Path() + "/resources" }
 
 // Directories is every directory of a model that is made with it, parents first, without the model's own node.
 func (m ModelID) Directories() []string {
 	return []string{m.ApplicationsPath(), m.UnitsPath(), m.MachinesPath(), m.RelationsPath(), m.CharmsPath(),
-		m.ChangesPath(), m.HistoryPath(), m.SequencesPath(), m.OperationsPath()}
+		m.ChangesPath(), m.HistoryPath(), m.SequencesPath(), m.OperationsPath(), m.ResourcesPath()}
 }
 
 // SequencePath is the counter of what is never numbered twice: "machine", "relation", "unit-web", "charm-web",
-// "operation", "task". Its data is the next number. It outlives what it counts.
+// "operation", "task", "resource-web+data". Its data is the next number. It outlives what it counts.
 func (m ModelID) SequencePath(of string) string { return m.SequencesPath() + "/" + of }
 
 // ApplicationPath is where an Application is. Its units, and only they, watch it.
@@ -104,6 +105,10 @@ func (m ModelID) AddressPath(u UnitName) string { return m.UnitPath(u) + "/addre
 func (m ModelID) StatePath(u UnitName) string   { return m.UnitPath(u) + "/state" }
 func (m ModelID) AgentPath(u UnitName) string   { return m.UnitPath(u) + "/agent" }
 func (m ModelID) TasksPath(u UnitName) string   { return m.UnitPath(u) + "/tasks" }
+
+// UnitResourcesPath is where a UnitResources is; PayloadsPath is where the []Payload of the unit is.
+func (m ModelID) UnitResourcesPath(u UnitName) string { return m.UnitPath(u) + "/resources" }
+func (m ModelID) PayloadsPath(u UnitName) string      { return m.UnitPath(u) + "/payloads" }
 
 // HeardPath is the directory of what the unit has heard in the relation, below its ledger; HeardUnitPath the node for one related unit.
 func (m ModelID) HeardPath(u UnitName, r RelationID) string {
@@ -171,6 +176,11 @@ func (m ModelID) GonePath(r RelationID, principal, u UnitName) string {
 
 // CharmPath is where a Charm is.
 func (m ModelID) CharmPath(id string) string { return m.CharmsPath() + "/" + id }
+
+// ResourcePath is where a Resource is.
+func (m ModelID) ResourcePath(charm, name string, revision int) string {
+	return fmt.Sprintf("%s/%s+%s+%d", m.ResourcesPath(), charm, name, revision)
+}
 
 // TicketPrefix is the path of a ticket before its number.
 func (m ModelID) TicketPrefix(t Ticket) string {

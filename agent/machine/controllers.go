@@ -44,6 +44,27 @@ func (c controllers) ApplicationStatus(ctx context.Context, u state.UnitName) (o
 	return out, err
 }
 
+func (c controllers) Resource(ctx context.Context, u state.UnitName, sha256 string) (io.ReadCloser, error) {
+	resp, err := c.conn.Do(ctx, c.addresses(), agentapi.ResourceRoute, map[string]string{"unit": u.Node(), "hash": sha256}, nil)
+	var refused *enroll.StatusError
+	if errors.As(err, &refused) && refused.Code == http.StatusNotFound {
+		err = fmt.Errorf("%w: %w", hooks.ErrNoResource, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
+}
+
+func (c controllers) Credential(ctx context.Context, u state.UnitName) (out hooks.CloudSpec, err error) {
+	err = c.ask(ctx, agentapi.CredentialRoute, u, &out)
+	var refused *enroll.StatusError
+	if errors.As(err, &refused) && refused.Code == http.StatusForbidden {
+		err = fmt.Errorf("%w: %w", hooks.ErrDenied, err)
+	}
+	return out, err
+}
+
 func (c controllers) ask(ctx context.Context, route string, u state.UnitName, out any) error {
 	return c.conn.JSON(ctx, c.addresses(), route, map[string]string{"unit": u.Node()}, nil, out)
 }

@@ -29,6 +29,8 @@ type Doer interface {
 	Unpack(ctx context.Context, api API, id charm.ID) error
 	// Charm reads the charm whose files are in place.
 	Charm() (charm.Charm, error)
+	// Resource is the path of the file of a resource of u, which is fetched first unless it is there.
+	Resource(ctx context.Context, api API, u state.UnitName, want WantedFile) (path string, err error)
 	// Run runs a hook and returns when its process has ended and no tool of it is answered any more. Slow is called
 	// once, from another goroutine, when it takes its time. Abort is called there at once, and waits until ctx ends, or
 	// until what runs is to be killed, which is true. Both have returned when Run returns. An error means that nothing

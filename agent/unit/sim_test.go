@@ -72,6 +72,10 @@ func (a *simAgent) Unpack(_ context.Context, _ unit.API, id charm.ID) error {
 	return nil
 }
 
+func (a *simAgent) Resource(context.Context, unit.API, state.UnitName, unit.WantedFile) (string, error) {
+	return "", hooks.ErrNoResource
+}
+
 func (a *simAgent) Charm() (charm.Charm, error) {
 	c, ok := a.sim.charms[a.charm]
 	if !ok {

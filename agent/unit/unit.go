@@ -45,6 +45,11 @@ type API interface {
 	Charm(ctx context.Context, sha256 string) (io.ReadCloser, error)
 	GoalState(ctx context.Context, u state.UnitName) (hooks.GoalState, error)
 	ApplicationStatus(ctx context.Context, u state.UnitName) (hooks.ApplicationStatus, error)
+	// Resource is the file with this SHA-256, which is to be a resource of u's application: otherwise it wraps hooks.ErrNoResource.
+	// Its content is not to be believed.
+	Resource(ctx context.Context, u state.UnitName, sha256 string) (io.ReadCloser, error)
+	// Credential wraps hooks.ErrDenied for a unit whose application is not trusted.
+	Credential(ctx context.Context, u state.UnitName) (hooks.CloudSpec, error)
 }
 
 // A World is what the machine's agent knows and its units want to know.

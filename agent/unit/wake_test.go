@@ -19,9 +19,12 @@ import (
 type idle struct{ charm charm.Charm }
 
 func (idle) Unpack(context.Context, unit.API, charm.ID) error { return nil }
-func (i idle) Charm() (charm.Charm, error)                    { return i.charm, nil }
-func (idle) Save(*unit.Pending) error                         { return nil }
-func (idle) Load() (*unit.Pending, error)                     { return nil, nil }
+func (idle) Resource(context.Context, unit.API, state.UnitName, unit.WantedFile) (string, error) {
+	return "", hooks.ErrNoResource
+}
+func (i idle) Charm() (charm.Charm, error) { return i.charm, nil }
+func (idle) Save(*unit.Pending) error      { return nil }
+func (idle) Load() (*unit.Pending, error)  { return nil, nil }
 func (idle) Run(context.Context, unit.Request) (run.Result, hooks.Effects, error) {
 	return run.Result{Outcome: run.Done}, hooks.Effects{}, nil
 }

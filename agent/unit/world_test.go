@@ -44,6 +44,8 @@ type world struct {
 	key      state.Key
 	lock     *unit.Lock
 	archives map[string][]byte
+	files    map[string][]byte // resources by SHA-256
+	cloud    *hooks.CloudSpec
 	network  unit.Network
 	settings state.ModelConfig
 
@@ -62,7 +64,7 @@ func newWorld(t testing.TB) *world {
 
 // worldOn is a world in any tree. Only one in memory can be started agents in.
 func worldOn(t testing.TB, admin state.Store) *world {
-	w := &world{TB: t, admin: admin, key: state.Key("key"), archives: map[string][]byte{}, clock: time.Unix(1_700_000_000, 0).UTC(),
+	w := &world{TB: t, admin: admin, key: state.Key("key"), archives: map[string][]byte{}, files: map[string][]byte{}, clock: time.Unix(1_700_000_000, 0).UTC(),
 		network:  unit.Network{Public: "192.0.2.1", Private: "127.0.0.1", Egress: []string{"127.0.0.1/32"}},
 		settings: state.ModelConfig{"update-status-hook-interval": "0"}}
 	w.lock = unit.NewLock(w.now)
@@ -209,6 +211,21 @@ func (w *world) GoalState(context.Context, state.UnitName) (hooks.GoalState, err
 
 func (w *world) ApplicationStatus(context.Context, state.UnitName) (hooks.ApplicationStatus, error) {
 	return hooks.ApplicationStatus{}, nil
+}
+
+func (w *world) Resource(_ context.Context, _ state.UnitName, sum string) (io.ReadCloser, error) {
+	data, ok := w.files[sum]
+	if !ok {
+		return nil, hooks.ErrNoResource
+	}
+	return io.NopCloser(bytes.NewReader(data)), nil
+}
+
+func (w *world) Credential(context.Context, state.UnitName) (hooks.CloudSpec, error) {
+	if w.cloud == nil {
+		return hooks.CloudSpec{}, hooks.ErrDenied
+	}
+	return *w.cloud, nil
 }
 
 // A driver steps one agent.

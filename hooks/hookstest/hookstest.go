@@ -32,6 +32,9 @@ type Unit struct {
 	Everyone  hooks.ApplicationStatus
 	Goal      hooks.GoalState
 	Now       time.Time
+	Files     map[string]string // resources: name to path
+	Payload   []state.Payload
+	Cloud     *hooks.CloudSpec // nil: the application is not trusted
 
 	// What hooks have done at once.
 	Version string
@@ -215,4 +218,31 @@ func (u *Unit) Log(_ context.Context, level, message string) error {
 func (u *Unit) LogAction(_ context.Context, message string) error {
 	u.Look(func(u *Unit) { u.Actions = append(u.Actions, message) })
 	return nil
+}
+
+func (u *Unit) Resource(_ context.Context, name string) (string, error) {
+	return ask(u, "resource "+name, func() (string, error) {
+		if path, ok := u.Files[name]; ok {
+			return path, nil
+		}
+		return "", fmt.Errorf("resource %q: %w", name, hooks.ErrNoResource)
+	})
+}
+
+func (u *Unit) Payloads(context.Context) ([]state.Payload, error) {
+	return ask(u, "payloads", func() ([]state.Payload, error) { return slices.Clone(u.Payload), nil })
+}
+
+func (u *Unit) SetPayloads(_ context.Context, all []state.Payload) error {
+	u.Look(func(u *Unit) { u.Payload = all })
+	return nil
+}
+
+func (u *Unit) Credential(context.Context) (hooks.CloudSpec, error) {
+	return ask(u, "credential", func() (hooks.CloudSpec, error) {
+		if u.Cloud == nil {
+			return hooks.CloudSpec{}, hooks.ErrDenied
+		}
+		return *u.Cloud, nil
+	})
 }

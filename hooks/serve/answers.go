@@ -32,6 +32,9 @@ type (
 	askStatus         struct{}
 	askAppStatus      struct{}
 	askGoalState      struct{}
+	askPayloads       struct{}
+	askCredential     struct{}
+	askResource       struct{ name string }
 	askSettings       struct {
 		r state.RelationID
 		u state.UnitName
@@ -120,4 +123,16 @@ func (a *answers) ApplicationStatus(ctx context.Context) (hooks.ApplicationStatu
 
 func (a *answers) GoalState(ctx context.Context) (hooks.GoalState, error) {
 	return once(a, askGoalState{}, func() (hooks.GoalState, error) { return a.from.GoalState(ctx) })
+}
+
+func (a *answers) Resource(ctx context.Context, name string) (string, error) {
+	return once(a, askResource{name}, func() (string, error) { return a.from.Resource(ctx, name) })
+}
+
+func (a *answers) Payloads(ctx context.Context) ([]state.Payload, error) {
+	return once(a, askPayloads{}, func() ([]state.Payload, error) { return a.from.Payloads(ctx) })
+}
+
+func (a *answers) Credential(ctx context.Context) (hooks.CloudSpec, error) {
+	return once(a, askCredential{}, func() (hooks.CloudSpec, error) { return a.from.Credential(ctx) })
 }

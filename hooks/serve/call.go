@@ -37,7 +37,8 @@ func Names() []string {
 // tools is the table of all tools, by family.
 func tools() []tool {
 	return slices.Concat(relationTools(), configTools(), logTools(), portTools(), statusTools(), leaderTools(),
-		networkTools(), stateTools(), goalTools(), actionTools())
+		networkTools(), stateTools(), goalTools(), actionTools(),
+		resourceTools(), payloadTools(), metricTools(), credentialTools())
 }
 
 // A call is one call of one tool.

@@ -18,6 +18,7 @@ const (
 	smart                     // smart, yaml or json; smart if nothing is said
 	structured                // yaml or json; yaml if nothing is said
 	formatIsOld               // --format is accepted, complained about and ignored
+	bare                      // it prints a text, with no newline after it
 )
 
 func (f format) names() []string {
@@ -64,6 +65,9 @@ func (c *call) render(value any) ([]byte, error) {
 			fmt.Fprintf(&c.stderr, "--format flag deprecated for command %q\n", c.tool.name)
 		}
 		return nil, nil
+	}
+	if text, ok := value.(string); ok && c.tool.format == bare {
+		return []byte(text), nil
 	}
 	switch c.text("format") {
 	case "json":

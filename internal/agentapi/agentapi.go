@@ -8,13 +8,15 @@ import (
 	"github.com/grigri/grigri/state"
 )
 
-// The routes. {hash} is the SHA-256 of a charm's archive or of the agent's, in hex; {unit} is web-0.
+// The routes. {hash} is the SHA-256 of a charm's archive, of the agent's or of a resource, in hex; {unit} is web-0.
 const (
 	EnrolRoute             = "POST /v1/agent/enrol"                          // Enrol -> Enrolled
 	CharmRoute             = "GET /v1/agent/charms/{hash}"                   // -> the archive
 	BinaryRoute            = "GET /v1/agent/binaries/{hash}"                 // -> the agent's archive; open to all, it is no secret
 	LogsRoute              = "POST /v1/agent/logs"                           // a LogLine a line
 	GoalStateRoute         = "GET /v1/agent/units/{unit}/goal-state"         // -> hooks.GoalState
+	ResourceRoute          = "GET /v1/agent/units/{unit}/resources/{hash}"   // -> the file; one that the unit's application is to have
+	CredentialRoute        = "GET /v1/agent/units/{unit}/credential"         // -> hooks.CloudSpec; for trusted applications
 	ApplicationStatusRoute = "GET /v1/agent/units/{unit}/application-status" // -> hooks.ApplicationStatus
 )
 

@@ -177,6 +177,14 @@ func (archive) ApplicationStatus(context.Context, state.UnitName) (hooks.Applica
 	return hooks.ApplicationStatus{}, errors.ErrUnsupported
 }
 
+func (archive) Resource(context.Context, state.UnitName, string) (io.ReadCloser, error) {
+	return nil, errors.ErrUnsupported
+}
+
+func (archive) Credential(context.Context, state.UnitName) (hooks.CloudSpec, error) {
+	return hooks.CloudSpec{}, errors.ErrUnsupported
+}
+
 // writeCharm writes a charm into dir. Files in hooks are executable.
 func writeCharm(dir string, files map[string]string) error {
 	for name, text := range files {

@@ -51,6 +51,11 @@ func (d *doer) Unpack(_ context.Context, _ unit.API, id charm.ID) error {
 	return nil
 }
 
+// Resource implements unit.Doer.
+func (d *doer) Resource(context.Context, unit.API, state.UnitName, unit.WantedFile) (string, error) {
+	return "", hooks.ErrNoResource
+}
+
 // Charm implements unit.Doer.
 func (d *doer) Charm() (charm.Charm, error) { return d.disk.charm, d.link.alive() }
 

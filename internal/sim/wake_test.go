@@ -245,6 +245,10 @@ func (q quiet) Unpack(_ context.Context, _ unit.API, id charm.ID) error {
 	return nil
 }
 
+func (q quiet) Resource(context.Context, unit.API, state.UnitName, unit.WantedFile) (string, error) {
+	return "", hooks.ErrNoResource
+}
+
 func (q quiet) Charm() (charm.Charm, error)   { return q.disk.charm, nil }
 func (q quiet) Load() (*unit.Pending, error)  { return q.disk.note, nil }
 func (q quiet) Save(note *unit.Pending) error { q.disk.note = note; return nil }
