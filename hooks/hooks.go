@@ -29,6 +29,8 @@ const (
 	RelationChanged       Kind = "relation-changed"
 	RelationDeparted      Kind = "relation-departed"
 	RelationBroken        Kind = "relation-broken"
+	StorageAttached       Kind = "storage-attached"
+	StorageDetaching      Kind = "storage-detaching"
 	Action                Kind = "action" // an action or a command: no hook at all, but run in a hook's context
 )
 
@@ -40,6 +42,9 @@ type Hook struct {
 	RemoteApp   state.ApplicationName `json:"remoteApp,omitempty"`
 	RemoteUnit  state.UnitName        `json:"remoteUnit,omitempty"` // empty in created, broken and a changed of the application's settings
 	Departing   state.UnitName        `json:"departing,omitempty"`  // only in departed
+	Storage     state.StorageID       `json:"storage,omitempty"`    // of a storage hook, with its kind and location
+	StorageKind string                `json:"storageKind,omitempty"`
+	Location    string                `json:"location,omitempty"`
 	Task        state.TaskID          `json:"task,omitempty"`
 	Action      string                `json:"action,omitempty"`
 	ActionInput map[string]any        `json:"-"` // the parameters of the action
@@ -52,6 +57,8 @@ func (h Hook) Name() string {
 		return ""
 	case h.Endpoint != "":
 		return h.Endpoint + "-" + string(h.Kind)
+	case h.Storage != "":
+		return h.Storage.Name() + "-" + string(h.Kind)
 	}
 	return string(h.Kind)
 }

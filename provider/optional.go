@@ -62,7 +62,8 @@ type VolumeID string
 type VolumeRequest struct {
 	Controller string            `json:"controller"`
 	Model      string            `json:"model"`
-	Volume     string            `json:"volume"` // with Model the idempotency key: the same volume is never made twice
+	Volume     string            `json:"volume"`          // with Model the idempotency key: the same volume is never made twice. A text like data-0
+	Block      bool              `json:"block,omitempty"` // the charm wants the device itself, and no file system: ErrRefused where there are none
 	SizeMiB    int               `json:"sizeMiB"`
 	Zone       string            `json:"zone,omitempty"` // where the machine is that will use it
 	Attributes map[string]string `json:"attributes,omitempty"`
@@ -76,15 +77,39 @@ type Volume struct {
 	SizeMiB  int        `json:"sizeMiB"`
 	Instance InstanceID `json:"instance,omitempty"` // it is attached to
 	Device   string     `json:"device,omitempty"`   // where the instance sees it: a path below /dev that stays the same
+	Dir      string     `json:"dir,omitempty"`      // of a file system, in place of Device: the directory where the instance sees it
 }
 
 // A Volumer is a Provider that has volumes. As with instances, every call may be made again.
 type Volumer interface {
 	CreateVolume(ctx context.Context, req VolumeRequest) (Volume, error)
-	// AttachVolume makes the instance see the volume. Volume.Device is set in what it returns.
+	// AttachVolume makes the instance see the volume. Volume.Device or Volume.Dir is set in what it returns.
+	// A volume that is attached to another instance is refused with ErrTransient: it may be on its way out.
 	AttachVolume(ctx context.Context, v VolumeID, id InstanceID) (Volume, error)
 	// DetachVolume ends that. A volume or an instance that is not there is no error.
 	DetachVolume(ctx context.Context, v VolumeID, id InstanceID) error
+	// DeleteVolume ends the volumes and all that is in them. One that is not there is no error; one that is attached is.
 	DeleteVolume(ctx context.Context, ids ...VolumeID) error
 	ListVolumes(ctx context.Context, controller string) ([]Volume, error)
+}
+
+// A Storer is a Provider that says what storage its machines can have. Of one that is none, machines are ours alone, and its
+// volumes, if it is a Volumer, are in pools of the type "volume".
+type Storer interface{ Storage() Storage }
+
+// Storage is what storage there is besides directories of machines' own disks.
+type Storage struct {
+	Volumes string `json:"volumes,omitempty"` // the type of the pools that volumes are in: "ebs"
+	Shared  bool   `json:"shared,omitempty"`  // machines share a host's kernel or are no machines of ours: no mounts of memory, no loop devices
+}
+
+// StorageOf is what storage the machines of p can have.
+func StorageOf(p Provider) Storage {
+	if s, ok := p.(Storer); ok {
+		return s.Storage()
+	}
+	if _, ok := p.(Volumer); ok {
+		return Storage{Volumes: "volume"}
+	}
+	return Storage{}
 }

@@ -25,20 +25,22 @@ const (
 // as the hook's effects, and its node's version is the fence against a second agent for the same unit.
 // What has been heard in relations lies in nodes of its own below it.
 type Ledger struct {
-	Commit     string    `json:"commit"` // names the last commit, so that one whose reply was lost can be known
-	Phase      Phase     `json:"phase"`
-	Charm      charm.ID  `json:"charm"`                // whose files are in place
-	CharmRev   int       `json:"charmRev,omitempty"`   // Application.CharmRev of them
-	Upgraded   bool      `json:"upgraded,omitempty"`   // files are new and upgrade-charm has not run
-	Queued     string    `json:"queued,omitempty"`     // the hook that nothing may come before: config-changed or start
-	Config     string    `json:"config,omitempty"`     // hash of what the last config-changed saw; "" when one is due
-	Answer     int       `json:"answer,omitempty"`     // Answer.Rev heeded
-	Term       string    `json:"term,omitempty"`       // the term of its own that leader-elected has run in; "" while it follows
-	LeaderSeen Stamp     `json:"leaderSeen,omitempty"` // of the leader settings heard as a follower; 0 when leader-settings-changed is due
-	Boot       string    `json:"boot,omitempty"`       // the machine's boot id that start has run in
-	Failed     *Failure  `json:"failed,omitempty"`
-	LeftBehind []string  `json:"leftBehind,omitempty"` // hooks that still failed when the deadline of the unit's removal had passed
-	When       time.Time `json:"when"`                 // of the commit
+	Commit       string             `json:"commit"` // names the last commit, so that one whose reply was lost can be known
+	Phase        Phase              `json:"phase"`
+	Charm        charm.ID           `json:"charm"`                // whose files are in place
+	CharmRev     int                `json:"charmRev,omitempty"`   // Application.CharmRev of them
+	Upgraded     bool               `json:"upgraded,omitempty"`   // files are new and upgrade-charm has not run
+	Queued       string             `json:"queued,omitempty"`     // the hook that nothing may come before: config-changed or start
+	Config       string             `json:"config,omitempty"`     // hash of what the last config-changed saw; "" when one is due
+	Answer       int                `json:"answer,omitempty"`     // Answer.Rev heeded
+	Term         string             `json:"term,omitempty"`       // the term of its own that leader-elected has run in; "" while it follows
+	LeaderSeen   Stamp              `json:"leaderSeen,omitempty"` // of the leader settings heard as a follower; 0 when leader-settings-changed is due
+	Boot         string             `json:"boot,omitempty"`       // the machine's boot id that start has run in
+	Failed       *Failure           `json:"failed,omitempty"`
+	Storage      map[StorageID]Held `json:"storage,omitempty"`      // what the unit has in its place
+	StorageAsked map[string]int     `json:"storageAsked,omitempty"` // how many of each storage its hooks have asked for, ever
+	LeftBehind   []string           `json:"leftBehind,omitempty"`   // hooks that still failed when the deadline of the unit's removal had passed
+	When         time.Time          `json:"when"`                   // of the commit
 }
 
 // A Failure is a hook that failed and has not been resolved.

@@ -103,6 +103,7 @@ type Application struct {
 	Subordinate bool                 `json:"subordinate,omitempty"`
 	Constraints provider.Constraints `json:"constraints"`
 	Relations   []Membership         `json:"relations,omitempty"` // ordered by id
+	Storage     map[string]Directive `json:"storage,omitempty"`   // what a user wants of the charm's storage, for units to come
 	Created     time.Time            `json:"created"`
 
 	Resources map[string]UsedResource `json:"resources,omitempty"` // by name; those that have not been given are not in it
@@ -156,12 +157,14 @@ func (r NumberRange) Names(a ApplicationName) []UnitName {
 
 // A Unit is what the user wants of a unit. The unit and its machine watch it.
 type Unit struct {
-	Machine      MachineID  `json:"machine,omitempty"`   // empty until it is placed
-	Placement    string     `json:"placement,omitempty"` // what the user asked for with --to; empty: anywhere
-	Principal    UnitName   `json:"principal,omitempty"` // of a subordinate
-	Subordinates []UnitName `json:"subordinates,omitempty"`
-	Answer       Answer     `json:"answer"`
-	Created      time.Time  `json:"created"`
+	Machine      MachineID      `json:"machine,omitempty"`   // empty until it is placed
+	Placement    string         `json:"placement,omitempty"` // what the user asked for with --to; empty: anywhere
+	Principal    UnitName       `json:"principal,omitempty"` // of a subordinate
+	Subordinates []UnitName     `json:"subordinates,omitempty"`
+	Answer       Answer         `json:"answer"`
+	Storage      []Attachment   `json:"storage,omitempty"`      // ordered by number
+	StorageGiven map[string]int `json:"storageGiven,omitempty"` // how much of Ledger.StorageAsked has been heeded
+	Created      time.Time      `json:"created"`
 	End
 }
 

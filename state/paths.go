@@ -61,15 +61,18 @@ func (m ModelID) HistoryPath() string      { return m.Path() + "/history" }
 func (m ModelID) SequencesPath() string    { return m.Path() + "/sequences" }
 func (m ModelID) OperationsPath() string   { return m.Path() + "/operations" }
 func (m ModelID) ResourcesPath() string    { return m.Path() + "/resources" }
+func (m ModelID) StoragesPath() string     { return m.Path() + "/storage" }
+func (m ModelID) PoolsPath() string        { return m.Path() + "/pools" }
 
 // Directories is every directory of a model that is made with it, parents first, without the model's own node.
 func (m ModelID) Directories() []string {
 	return []string{m.ApplicationsPath(), m.UnitsPath(), m.MachinesPath(), m.RelationsPath(), m.CharmsPath(),
-		m.ChangesPath(), m.HistoryPath(), m.SequencesPath(), m.OperationsPath(), m.ResourcesPath()}
+		m.ChangesPath(), m.HistoryPath(), m.SequencesPath(), m.OperationsPath(), m.ResourcesPath(),
+		m.StoragesPath(), m.PoolsPath()}
 }
 
 // SequencePath is the counter of what is never numbered twice: "machine", "relation", "unit-web", "charm-web",
-// "operation", "task", "resource-web+data". Its data is the next number. It outlives what it counts.
+// "operation", "task", "resource-web+data", "storage". Its data is the next number. It outlives what it counts.
 func (m ModelID) SequencePath(of string) string { return m.SequencesPath() + "/" + of }
 
 // ApplicationPath is where an Application is. Its units, and only they, watch it.
@@ -143,6 +146,13 @@ func (m ModelID) EnrolPath(id MachineID) string    { return m.MachinePath(id) + 
 func (m ModelID) MachineAgentPath(id MachineID) string  { return m.MachinePath(id) + "/agent" }
 func (m ModelID) MachineReportPath(id MachineID) string { return m.MachinePath(id) + "/report" }
 
+// StoragePath is where a Storage is; VolumePath the Volume of a persistent one. Units see of it what is in their Unit.
+func (m ModelID) StoragePath(s StorageID) string { return m.StoragesPath() + "/" + s.Node() }
+func (m ModelID) VolumePath(s StorageID) string  { return m.StoragePath(s) + "/volume" }
+
+// PoolPath is where a Pool of the users' own is.
+func (m ModelID) PoolPath(name string) string { return m.PoolsPath() + "/" + name }
+
 // RelationPath is where a Relation is.
 func (m ModelID) RelationPath(r RelationID) string { return m.RelationsPath() + "/" + r.String() }
 
@@ -194,8 +204,11 @@ func ParseTicket(node string) (Ticket, bool) {
 	if !ok || !ok2 {
 		return Ticket{}, false
 	}
-	if kind == TicketUnit {
+	switch kind {
+	case TicketUnit:
 		name = string(UnitOfNode(name))
+	case TicketStorage:
+		name = string(StorageOfNode(name))
 	}
 	return Ticket{kind, name}, true
 }

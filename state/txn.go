@@ -90,6 +90,7 @@ const (
 	TicketMachine     = "machine"
 	TicketRelation    = "relation"
 	TicketApplication = "application"
+	TicketStorage     = "storage"
 	TicketModel       = "model" // everything: Name is empty
 )
 
