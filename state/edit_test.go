@@ -2,6 +2,7 @@ package state_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -105,7 +106,7 @@ func TestDeploy(t *testing.T) {
 		t.Fatal(err)
 	}
 	web := read[state.Application](w, m.ApplicationPath("web")).Value
-	if web.Charm.String() != "web-0" || web.CharmRev != 1 || web.Base.String() != "ubuntu@22.04" || web.Config["port"] != 81.0 || !web.Trust || len(web.Relations) != 1 {
+	if web.Charm.String() != "web-0" || web.CharmRev != 1 || web.Base.String() != "ubuntu@22.04" || web.Config["port"] != json.Number("81") || !web.Trust || len(web.Relations) != 1 {
 		t.Errorf("web is %+v", web)
 	}
 	if u := read[state.Unit](w, m.UnitPath("web/1")).Value; u.Placement != "zone=a" || u.Machine != "" {
@@ -324,12 +325,12 @@ func TestConfig(t *testing.T) {
 	for i, step := range []struct {
 		set   map[string]any
 		reset []string
-		want  map[string]any
+		want  state.Config
 		ops   int
 	}{
-		{map[string]any{"port": "81"}, nil, map[string]any{"port": 81.0}, 2},
-		{map[string]any{"port": 81.0}, nil, map[string]any{"port": 81.0}, 0},
-		{map[string]any{"title": "x"}, []string{"port"}, map[string]any{"title": "x"}, 2},
+		{map[string]any{"port": "81"}, nil, state.Config{"port": json.Number("81")}, 2},
+		{map[string]any{"port": 81.0}, nil, state.Config{"port": json.Number("81")}, 0},
+		{map[string]any{"title": "x"}, []string{"port"}, state.Config{"title": "x"}, 2},
 		{map[string]any{"title": nil}, nil, nil, 2},
 		{nil, []string{"title"}, nil, 0},
 	} {
@@ -365,7 +366,7 @@ func TestSetCharm(t *testing.T) {
 		t.Fatal(err)
 	}
 	web := read[state.Application](w, m.ApplicationPath("web")).Value
-	if web.Charm.Revision != 2 || web.CharmRev != 2 || !reflect.DeepEqual(web.Config, map[string]any{"port": "eighty", "debug": true}) {
+	if web.Charm.Revision != 2 || web.CharmRev != 2 || !reflect.DeepEqual(web.Config, state.Config{"port": "eighty", "debug": true}) {
 		t.Errorf("web is %+v", web)
 	}
 	if !slices.Equal(out.Dropped, []string{"port", "title"}) || out.Was.Revision != 0 || out.Is.Revision != 2 {

@@ -1,6 +1,8 @@
 package state
 
 import (
+	"bytes"
+	"encoding/json"
 	"time"
 
 	"github.com/grigri/grigri/charm"
@@ -98,7 +100,7 @@ type Application struct {
 	CharmRev    int                  `json:"charmRev"` // counts refreshes from 1; moves also when only a resource changes
 	ForceCharm  bool                 `json:"forceCharm,omitempty"`
 	Base        charm.Base           `json:"base"`
-	Config      map[string]any       `json:"config,omitempty"` // only what a user has set
+	Config      Config               `json:"config,omitempty"` // only what a user has set
 	Trust       bool                 `json:"trust,omitempty"`
 	Subordinate bool                 `json:"subordinate,omitempty"`
 	Constraints provider.Constraints `json:"constraints"`
@@ -108,6 +110,16 @@ type Application struct {
 
 	Resources map[string]UsedResource `json:"resources,omitempty"` // by name; those that have not been given are not in it
 	End
+}
+
+// A Config is settings of a charm's options: text, numbers, booleans. Out of a node numbers come as json.Number, which holds every int.
+type Config map[string]any
+
+// UnmarshalJSON reads a Config without making a float64 of every number.
+func (c *Config) UnmarshalJSON(data []byte) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	return d.Decode((*map[string]any)(c))
 }
 
 // A Membership is one relation that an application is in, as its units see it.

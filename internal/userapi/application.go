@@ -1,6 +1,9 @@
 package userapi
 
 import (
+	"bytes"
+	"encoding/json"
+
 	"github.com/grigri/grigri/charm"
 	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/relation"
@@ -58,6 +61,14 @@ type Option struct {
 	Source      string `json:"source"` // user, default or unset
 	Value       any    `json:"value,omitempty"`
 	Default     any    `json:"default,omitempty"`
+}
+
+// UnmarshalJSON keeps numbers as they are written: a float64 does not hold every int, and prints large ones with an exponent.
+func (o *Option) UnmarshalJSON(data []byte) error {
+	type plain Option
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	return d.Decode((*plain)(o))
 }
 
 // Refresh asks for another charm. The new one has been uploaded.
