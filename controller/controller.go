@@ -35,8 +35,8 @@ type Config struct {
 	Listen    string // host:port of the API
 	Store     state.Store
 	Secrets   Secrets
-	Provider  provider.Provider
-	Addresses state.Addresses // of the API, of ZooKeeper, and the hash of the agent's archive in Dir
+	Open      func(provider.Spec) (provider.Provider, error) // the provider of a cloud's region; a provider that is an io.Closer is closed
+	Addresses state.Addresses                                // of the API, of ZooKeeper, and the hash of the agent's archive in Dir
 	Chroot    string
 	Log       *slog.Logger
 	Ready     func(address string) // called when the API answers
@@ -51,6 +51,9 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
+	if err := ensureRoots(ctx, c.Store, controller); err != nil {
+		return err
+	}
 	if err := announce(ctx, c); err != nil {
 		return err
 	}
@@ -61,8 +64,10 @@ func Run(ctx context.Context, c Config) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	d := &daemon{Config: c, controller: controller, run: state.Presence{Boot: rand.Text(), Version: version.Grigri, Since: time.Now().UTC()},
-		logs: logs.Open(logs.Config{Dir: filepath.Join(c.Dir, "logs")})}
+		logs:      logs.Open(logs.Config{Dir: filepath.Join(c.Dir, "logs")}),
+		providers: providers{store: c.Store, key: c.Secrets.Key, open: c.Open, log: c.Log}}
 	defer d.logs.Close()
+	defer d.providers.closeAll()
 	if d.server, err = d.newServer(stop); err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -85,6 +90,7 @@ type daemon struct {
 	controller state.Controller
 	run        state.Presence
 	logs       *logs.Store
+	providers  providers
 	server     *api.Server
 	leads      atomic.Bool
 }
@@ -94,7 +100,7 @@ func (d *daemon) charms() archive.Dir { return archive.Dir(filepath.Join(d.Dir, 
 func (d *daemon) newServer(stop func()) (*api.Server, error) {
 	return api.New(api.Config{
 		Store: d.Store, Key: d.Secrets.Key, Authority: d.Secrets.Authority, Charms: d.charms(), Agents: Agents(d.Dir), Logs: d.logs,
-		Provider: d.Provider, Addresses: d.Addresses, Chroot: d.Chroot, Leads: d.leads.Load, Stop: stop, Log: d.Log,
+		Providers: d.providers.of, Addresses: d.Addresses, Chroot: d.Chroot, Leads: d.leads.Load, Stop: stop, Log: d.Log,
 	})
 }
 
@@ -164,7 +170,7 @@ func (d *daemon) lead(ctx context.Context, fence coord.Fence) error {
 	d.leads.Store(true)
 	defer d.leads.Store(false)
 	err := leader.Run(ctx, leader.Config{
-		Store: d.Store, Fence: fence.Path, Providers: map[string]provider.Provider{d.controller.Cloud: d.Provider}, Key: d.Secrets.Key, Log: d.Log,
+		Store: d.Store, Fence: fence.Path, Providers: d.providers.of, Key: d.Secrets.Key, Log: d.Log,
 		Script: func(r provider.StartRequest) ([]byte, error) {
 			return initscript.Script(r.Model, r.Machine, r.Init), nil
 		},

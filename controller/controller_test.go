@@ -32,6 +32,8 @@ func (empty) List(context.Context, string) ([]provider.Instance, error) {
 	return nil, nil
 }
 
+func openEmpty(provider.Spec) (provider.Provider, error) { return empty{}, nil }
+
 // A run is a controller that runs.
 type run struct {
 	address string
@@ -46,7 +48,7 @@ func start(t *testing.T, tree *memory.Tree, dir string, s controller.Secrets, ad
 	ready := make(chan string, 1)
 	store := tree.Connect(memory.Controller)
 	go func() {
-		err := controller.Run(ctx, controller.Config{Dir: dir, ID: "0", Listen: "127.0.0.1:0", Store: store, Secrets: s, Provider: empty{},
+		err := controller.Run(ctx, controller.Config{Dir: dir, ID: "0", Listen: "127.0.0.1:0", Store: store, Secrets: s, Open: openEmpty,
 			Addresses: addresses, Chroot: "/grigri", Ready: func(a string) { ready <- a }})
 		r.done <- errors.Join(err, store.Close())
 	}()
@@ -146,14 +148,14 @@ func TestAnothersTreeIsNotTouched(t *testing.T) {
 	start(t, tree, dir, s, state.Addresses{}).end(t)
 	_, s2 := bootstrap(t, other)
 	before := tree.Paths()
-	err := controller.Run(t.Context(), controller.Config{Dir: other, ID: "0", Listen: "127.0.0.1:0", Store: tree.Connect(memory.Controller), Secrets: s2, Provider: empty{}})
+	err := controller.Run(t.Context(), controller.Config{Dir: other, ID: "0", Listen: "127.0.0.1:0", Store: tree.Connect(memory.Controller), Secrets: s2, Open: openEmpty})
 	if err == nil || !strings.Contains(err.Error(), "belongs to another controller") {
 		t.Fatalf("got %v", err)
 	}
 	if len(tree.Paths()) != len(before) {
 		t.Error("the tree has changed")
 	}
-	err = controller.Run(t.Context(), controller.Config{Dir: t.TempDir(), ID: "0", Listen: "127.0.0.1:0", Store: memory.New().Connect(memory.Controller), Secrets: s, Provider: empty{}})
+	err = controller.Run(t.Context(), controller.Config{Dir: t.TempDir(), ID: "0", Listen: "127.0.0.1:0", Store: memory.New().Connect(memory.Controller), Secrets: s, Open: openEmpty})
 	if err == nil || !strings.Contains(err.Error(), "there is no tree in ZooKeeper") {
 		t.Fatalf("a tree that is lost: %v", err)
 	}

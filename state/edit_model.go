@@ -18,6 +18,9 @@ type Founding struct {
 	Controller Controller
 	Admin      User
 	Model      NewModel // the controllers' own; Name and Owner are filled in
+
+	Cloud      provider.Cloud    // the controllers' own; zero: one that is of the type that its name is
+	Credential *SealedCredential // of the first user for it; nil: it needs none
 }
 
 // Bootstrap makes the tree: the roots, the controller, its first user and its own model.
@@ -41,6 +44,14 @@ func Bootstrap(ctx context.Context, r Reader, by By, f Founding) (Txn, error) {
 	t.Create(UserPath(f.Admin.Name), f.Admin)
 	f.Model.Name, f.Model.Owner = ControllerModel, f.Admin.Name
 	f.Model.Cloud, f.Model.Region = f.Controller.Cloud, f.Controller.Region
+	if f.Cloud.Name == "" {
+		f.Cloud = provider.Cloud{Name: f.Controller.Cloud, Type: f.Controller.Cloud}
+	}
+	t.Create(CloudPath(f.Cloud.Name), f.Cloud)
+	if c := f.Credential; c != nil {
+		f.Model.Credential = NewCredentialName(c.Owner, c.Name)
+		t.Create(CredentialPath(f.Cloud.Name, f.Model.Credential), c)
+	}
 	f.Model.make(&t, by)
 	by.record(&t, f.Model.UUID, "bootstrap", f.Controller.Name)
 	return t, nil
@@ -51,6 +62,7 @@ type NewModel struct {
 	UUID          ModelID // made by the caller, at random
 	Name, Owner   string
 	Cloud, Region string
+	Credential    CredentialName // empty: the cloud needs none
 	Config        ModelConfig
 	Constraints   provider.Constraints
 	Addresses     Addresses
@@ -72,6 +84,9 @@ func AddModel(ctx context.Context, r Reader, by By, n NewModel) (Txn, Model, err
 		text := fmt.Sprintf("model %q for %s already exists (already exists)", n.Name, n.Owner)
 		return t, Model{}, &ExistsError{Kind: "model", Name: n.Name, Text: text}
 	}
+	if err := CheckPlace(ctx, r, &t, Place{n.Cloud, n.Region, n.Credential}); err != nil {
+		return Txn{}, Model{}, err
+	}
 	model := n.make(&t, by)
 	by.record(&t, n.UUID, "add-model", n.Name)
 	t.Tell(n.UUID, TicketModel, "")
@@ -80,7 +95,7 @@ func AddModel(ctx context.Context, r Reader, by By, n NewModel) (Txn, Model, err
 
 func (n NewModel) make(t *Txn, by By) Model {
 	m := n.UUID
-	model := Model{UUID: m, Name: n.Name, Owner: n.Owner, Cloud: n.Cloud, Region: n.Region, Created: by.Now}
+	model := Model{UUID: m, Name: n.Name, Owner: n.Owner, Cloud: n.Cloud, Region: n.Region, Credential: n.Credential, Created: by.Now}
 	n.Addresses.Name = n.Name
 	t.Create(ModelNamePath(n.Owner, n.Name), m)
 	t.Create(m.Path(), model)

@@ -67,6 +67,8 @@ type Model struct {
 	Cloud   string    `json:"cloud"`
 	Region  string    `json:"region,omitempty"`
 	Created time.Time `json:"created"`
+
+	Credential CredentialName `json:"credential,omitempty"` // with which its machines are asked for; empty: the cloud needs none
 	End
 }
 

@@ -21,7 +21,7 @@ const (
 
 // Roots is every node that bootstrap makes, parents first.
 func Roots() []string {
-	return []string{ModelsPath, ModelNamesPath, ControllersPath, ElectionPath, PresencePath, UsersPath, RequestsPath, KeptPath}
+	return []string{ModelsPath, ModelNamesPath, ControllersPath, ElectionPath, PresencePath, UsersPath, RequestsPath, KeptPath, CloudsPath}
 }
 
 // ModelNamePath holds the name of a model of a user.

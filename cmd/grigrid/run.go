@@ -16,6 +16,7 @@ import (
 
 	"github.com/grigri/grigri/controller"
 	"github.com/grigri/grigri/internal/pki"
+	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/provider/all"
 	"github.com/grigri/grigri/state"
 	"github.com/grigri/grigri/state/zk"
@@ -118,11 +119,7 @@ func (d *daemon) control(ctx context.Context, servers []string) error {
 		return err
 	}
 	debug.FreeOSMemory() // packing takes many times what the controller needs from here on
-	p, err := all.Open(d.config.spec(), all.Config{Dir: d.dir, Agent: filepath.Join(programs, "grigri-agent"),
-		Archive: filepath.Join(string(controller.Agents(d.dir)), hash), Log: d.log})
-	if err != nil {
-		return err
-	}
+	conf := all.Config{Dir: d.dir, Agent: filepath.Join(programs, "grigri-agent"), Archive: filepath.Join(string(controller.Agents(d.dir)), hash), Log: d.log}
 	store, err := d.open(ctx, servers)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -132,7 +129,8 @@ func (d *daemon) control(ctx context.Context, servers []string) error {
 	}
 	addresses := state.Addresses{API: d.config.Advertise, ZooKeeper: servers, AgentHash: hash,
 		ZooKeeperCA: d.config.ZooKeeper.CA, ZooKeeperName: d.config.ZooKeeper.ServerName}
-	err = controller.Run(ctx, controller.Config{Dir: d.dir, ID: d.config.ID, Listen: d.config.Listen, Store: store, Secrets: d.secrets, Provider: p,
+	err = controller.Run(ctx, controller.Config{Dir: d.dir, ID: d.config.ID, Listen: d.config.Listen, Store: store, Secrets: d.secrets,
+		Open:      func(spec provider.Spec) (provider.Provider, error) { return all.Open(spec, conf) },
 		Addresses: addresses, Chroot: zk.DefaultChroot, Log: d.log, Ready: d.ready})
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = nil

@@ -47,11 +47,11 @@ type Config struct {
 	Charms    archive.Dir
 	Agents    archive.Dir // what every machine may fetch before anyone knows it
 	Logs      *logs.Store
-	Provider  provider.Provider
-	Addresses state.Addresses // of controllers and ZooKeeper, as agents are to be told
-	Chroot    string          // of the tree
-	Leads     func() bool     // whether this controller leads; nil: it does not
-	Stop      func()          // ends the daemon; nil: it cannot be asked to
+	Providers func(context.Context, state.Place) (provider.Provider, error) // of a place, as the tree describes it now
+	Addresses state.Addresses                                               // of controllers and ZooKeeper, as agents are to be told
+	Chroot    string                                                        // of the tree
+	Leads     func() bool                                                   // whether this controller leads; nil: it does not
+	Stop      func()                                                        // ends the daemon; nil: it cannot be asked to
 	Now       func() time.Time
 	Log       *slog.Logger
 }
@@ -69,8 +69,8 @@ type Server struct {
 // New returns a server of the routes.
 func New(c Config) (*Server, error) {
 	switch {
-	case c.Store == nil, c.Logs == nil, c.Provider == nil:
-		return nil, errors.New("the API needs a store, logs and a provider")
+	case c.Store == nil, c.Logs == nil, c.Providers == nil:
+		return nil, errors.New("the API needs a store, logs and providers")
 	case c.Charms == "" || c.Agents == "":
 		return nil, errors.New("the API needs directories for archives")
 	}

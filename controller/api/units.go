@@ -182,7 +182,7 @@ func unitShell(ctx context.Context, s *Server, q *request) (any, error) {
 	if machine == "" {
 		return nil, &userapi.Error{Code: userapi.Conflict, Message: fmt.Sprintf("unit %q has no machine yet", u)}
 	}
-	out, err := s.shell(ctx, q.model.UUID, machine)
+	out, err := s.shell(ctx, q.model, machine)
 	out.Unit = u
 	if a := rec.Address; a != nil && a.Public != "" && !slices.Contains(out.Addresses, a.Public) {
 		out.Addresses = append([]string{a.Public}, out.Addresses...)
@@ -195,11 +195,12 @@ func machineShell(ctx context.Context, s *Server, q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.shell(ctx, q.model.UUID, id)
+	return s.shell(ctx, q.model, id)
 }
 
 // shell is how to reach a machine, as its provider says; over ssh where it says nothing.
-func (s *Server) shell(ctx context.Context, m state.ModelID, id state.MachineID) (userapi.Shell, error) {
+func (s *Server) shell(ctx context.Context, model state.Model, id state.MachineID) (userapi.Shell, error) {
+	m := model.UUID
 	out := userapi.Shell{Machine: id, Shell: provider.Shell{SSH: true}}
 	machine, err := state.ReadIf[state.Machine](ctx, s.Store, m.MachinePath(id))
 	if err != nil {
@@ -220,7 +221,11 @@ func (s *Server) shell(ctx context.Context, m state.ModelID, id state.MachineID)
 	if instance.Value.ID == "" {
 		return out, &userapi.Error{Code: userapi.Conflict, Message: fmt.Sprintf("machine %q has no instance yet", id)}
 	}
-	if sheller, ok := s.Provider.(provider.Sheller); ok {
+	place, err := s.Providers(ctx, model.Place())
+	if err != nil {
+		return out, err
+	}
+	if sheller, ok := place.(provider.Sheller); ok {
 		if out.Shell, err = sheller.Shell(ctx, instance.Value.ID); err != nil {
 			return out, fmt.Errorf("ask the provider for a shell on machine %s: %w", id, err)
 		}

@@ -3,7 +3,6 @@ package leader
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -192,10 +191,4 @@ func parent(path string) string {
 		}
 	}
 	return "/"
-}
-
-var errNoProvider = errors.New("the controller has no provider for it")
-
-func (c Config) noProvider(cloud string) error {
-	return fmt.Errorf("cloud %q: %w", cloud, errNoProvider)
 }

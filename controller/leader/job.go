@@ -31,7 +31,7 @@ const (
 // A Job is one thing to ask of a provider. It may take long; Leader.Do does it.
 type Job struct {
 	Kind      JobKind
-	Cloud     string
+	Place     state.Place
 	Instances []provider.InstanceID
 	Late      bool // stop: the machine goes even when the instances do not
 	item      item // start, stop: the machine
@@ -86,7 +86,12 @@ func (c Config) listAll(ctx context.Context, j Job) Result {
 		r.err = err
 		return r
 	}
-	if r.instances, r.err = c.Providers[j.Cloud].List(ctx, controller.Value.UUID); r.err != nil || !j.audit {
+	p, err := c.Providers(ctx, j.Place)
+	if err != nil {
+		r.err = err
+		return r
+	}
+	if r.instances, r.err = p.List(ctx, controller.Value.UUID); r.err != nil || !j.audit {
 		return r
 	}
 	names, err := c.Store.Children(ctx, state.ModelsPath)
@@ -117,7 +122,7 @@ func (c Config) start(ctx context.Context, j Job) error {
 	if err != nil || machine == nil || machine.Life != state.Alive {
 		return err
 	}
-	instance, err := c.startInstance(ctx, j.Cloud, m, *machine)
+	instance, err := c.startInstance(ctx, j.Place, m, *machine)
 	if err != nil {
 		return c.noteFailure(ctx, m, *machine, fmt.Errorf("start machine %s: %w", id, err))
 	}
@@ -125,10 +130,10 @@ func (c Config) start(ctx context.Context, j Job) error {
 	return c.record(ctx, func() (state.Txn, error) { return state.SetInstance(ctx, c.Store, m, id, instance, c.Now()) })
 }
 
-func (c Config) startInstance(ctx context.Context, cloud string, m state.ModelID, machine plan.Machine) (provider.Instance, error) {
-	p := c.Providers[cloud]
-	if p == nil {
-		return provider.Instance{}, c.noProvider(cloud)
+func (c Config) startInstance(ctx context.Context, place state.Place, m state.ModelID, machine plan.Machine) (provider.Instance, error) {
+	p, err := c.Providers(ctx, place)
+	if err != nil {
+		return provider.Instance{}, err
 	}
 	controller, err := state.Read[state.Controller](ctx, c.Store, state.ControllersPath)
 	if err != nil {
@@ -163,8 +168,8 @@ func (c Config) startInstance(ctx context.Context, cloud string, m state.ModelID
 // stop ends the machine's instances and then the machine.
 func (c Config) stop(ctx context.Context, j Job) error {
 	m, id := j.item.model, state.MachineID(j.item.Name)
-	err := c.noProvider(j.Cloud)
-	if p := c.Providers[j.Cloud]; p != nil {
+	p, err := c.Providers(ctx, j.Place)
+	if err == nil {
 		err = p.Stop(ctx, j.Instances...)
 	}
 	if err != nil && (!j.Late || ctx.Err() != nil) {
@@ -198,8 +203,12 @@ func (c Config) reap(ctx context.Context, j Job) error {
 			return err
 		}
 	}
-	c.Log.Warn("an instance belongs to no machine and is stopped", "cloud", j.Cloud, "instance", j.Instances)
-	return c.Providers[j.Cloud].Stop(ctx, j.Instances...)
+	p, err := c.Providers(ctx, j.Place)
+	if err != nil {
+		return err
+	}
+	c.Log.Warn("an instance belongs to no machine and is stopped", "cloud", j.Place.Cloud, "instance", j.Instances)
+	return p.Stop(ctx, j.Instances...)
 }
 
 // noteFailure puts the provider's words where status shows them, with the time of the next try.

@@ -19,8 +19,8 @@ var ErrDeposed = errors.New("no longer the leader")
 // Config is what a leader needs.
 type Config struct {
 	Store     state.Store
-	Fence     string                       // the node of this controller's election: every transaction checks that it is there
-	Providers map[string]provider.Provider // by cloud, as models name it
+	Fence     string    // the node of this controller's election: every transaction checks that it is there
+	Providers Providers // of the places that models name
 	Key       state.Key
 	Log       *slog.Logger
 	Now       func() time.Time
@@ -32,10 +32,15 @@ type Config struct {
 	Parallel int           // calls of providers at once; zero: 8
 }
 
+// Providers is the provider of a place as the tree describes it now. It may be called from several goroutines.
+type Providers func(ctx context.Context, p state.Place) (provider.Provider, error)
+
 func (c Config) check() (Config, error) {
 	switch {
 	case c.Store == nil:
 		return c, errors.New("leader: no Store")
+	case c.Providers == nil:
+		return c, errors.New("leader: no Providers")
 	case c.Fence == "":
 		return c, errors.New("leader: no Fence")
 	case len(c.Key) == 0:

@@ -478,7 +478,7 @@ func TestReapLooksAgain(t *testing.T) {
 	w := newWorld(t)
 	w.deploy("web", 1)
 	w.settle()
-	w.leader.Do(t.Context(), Job{Kind: JobReap, Cloud: "cloud", Instances: []provider.InstanceID{"i-1"},
+	w.leader.Do(t.Context(), Job{Kind: JobReap, Place: state.Place{Cloud: "cloud"}, Instances: []provider.InstanceID{"i-1"},
 		orphan: item{model, state.Ticket{Kind: state.TicketMachine, Name: "0"}}})
 	if got := w.cloud.machines(); got != "0" {
 		t.Errorf("an instance was stopped whose machine is there")

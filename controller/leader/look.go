@@ -37,8 +37,12 @@ func (l *Leader) enqueue(m state.ModelID, kind, name string) {
 func (l *Leader) lookModel(ctx context.Context, it item) error {
 	m := it.model
 	rec, err := state.ReadIf[state.Model](ctx, l.Store, m.Path())
-	if err != nil || !rec.Exists() || rec.Value.Life == state.Alive {
+	if err != nil || !rec.Exists() {
 		return err
+	}
+	l.places[m] = rec.Value.Place()
+	if rec.Value.Life == state.Alive {
+		return nil
 	}
 	var lists [4][]string
 	things := 0

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/grigri/grigri/controller/plan"
@@ -39,22 +40,23 @@ func (l *Leader) lookMachine(ctx context.Context, it item) error {
 	if !model.Exists() {
 		return nil
 	}
-	cloud := model.Value.Cloud
+	place := model.Value.Place()
+	l.places[m] = place
 	if machine.Life != state.Alive {
 		for _, u := range machine.Units {
 			l.enqueue(m, state.TicketUnit, string(u))
 		}
 	}
-	switch a := plan.Provision(*machine, l.sightOf(cloud, it), l.Now()).(type) {
+	switch a := plan.Provision(*machine, l.sightOf(place, it), l.Now()).(type) {
 	case plan.Wait:
 		l.again(it, a.Until)
 	case plan.Look:
 		l.lookers[it] = true
 		l.list()
 	case plan.Start:
-		l.job(Job{Kind: JobStart, Cloud: cloud, item: it})
+		l.job(Job{Kind: JobStart, Place: place, item: it})
 	case plan.Stop:
-		l.job(Job{Kind: JobStop, Cloud: cloud, item: it, Instances: a.Instances, Late: a.Late})
+		l.job(Job{Kind: JobStop, Place: place, item: it, Instances: a.Instances, Late: a.Late})
 	case plan.Bury:
 		return l.buryMachine(ctx, it)
 	case plan.Adopt:
@@ -112,11 +114,9 @@ func (l *Leader) setFree(m state.ModelID, id state.MachineID) {
 }
 
 // sightOf is what is known of the machine from a listing of just now.
-func (l *Leader) sightOf(cloud string, it item) plan.Sight {
-	s := l.sights[cloud]
+func (l *Leader) sightOf(place state.Place, it item) plan.Sight {
+	s := l.sights[place]
 	switch {
-	case l.Providers[cloud] == nil:
-		return plan.Sight{Asked: true, At: l.Now()} // no one can have started anything
 	case s == nil:
 		return plan.Sight{}
 	case s.err != nil:
@@ -131,13 +131,15 @@ func (l *Leader) sightOf(cloud string, it item) plan.Sight {
 	return out
 }
 
-// list has every provider listed that is not being listed.
+// list has every place listed that has models or is to be audited, and is not being listed.
 func (l *Leader) list() {
-	for _, cloud := range slices.Sorted(maps.Keys(l.Providers)) {
-		if !l.listing[cloud] {
-			l.listing[cloud] = true
-			l.jobs = append(l.jobs, Job{Kind: JobList, Cloud: cloud, audit: l.auditing[cloud]})
-			delete(l.auditing, cloud)
+	places := slices.Concat(slices.Collect(maps.Values(l.places)), slices.Collect(maps.Keys(l.auditing)))
+	slices.SortFunc(places, func(a, b state.Place) int { return strings.Compare(a.String(), b.String()) })
+	for _, place := range slices.Compact(places) {
+		if !l.listing[place] {
+			l.listing[place] = true
+			l.jobs = append(l.jobs, Job{Kind: JobList, Place: place, audit: l.auditing[place]})
+			delete(l.auditing, place)
 		}
 	}
 }
@@ -166,11 +168,11 @@ func (l *Leader) Take(r Result) {
 		l.enqueue(j.item.model, state.TicketModel, "")
 		return
 	}
-	delete(l.listing, j.Cloud)
-	if l.auditing[j.Cloud] {
+	delete(l.listing, j.Place)
+	if l.auditing[j.Place] {
 		l.list()
 	}
-	l.sights[j.Cloud] = &sight{r.instances, r.at, r.err}
+	l.sights[j.Place] = &sight{r.instances, r.at, r.err}
 	for it := range l.lookers {
 		l.queue[it] = true
 	}
@@ -178,8 +180,12 @@ func (l *Leader) Take(r Result) {
 	for it := range l.pending {
 		l.queue[it] = true
 	}
+	if missing := (*state.NotFoundError)(nil); errors.As(r.err, &missing) && l.former[j.Place] {
+		delete(l.former, j.Place) // with its cloud or its credential went the last who could have asked
+		return
+	}
 	if r.err != nil {
-		l.Log.Warn("cannot list instances, will try again", "cloud", j.Cloud, "err", r.err)
+		l.Log.Warn("cannot list instances, will try again", "cloud", j.Place.Cloud, "err", r.err)
 		return
 	}
 	for it := range r.machines {
@@ -206,7 +212,7 @@ func orphans(r Result) []Job {
 	}
 	var out []Job
 	for _, in := range plan.Orphans(r.instances, tree) {
-		out = append(out, Job{Kind: JobReap, Cloud: r.job.Cloud, Instances: []provider.InstanceID{in.ID},
+		out = append(out, Job{Kind: JobReap, Place: r.job.Place, Instances: []provider.InstanceID{in.ID},
 			orphan: item{state.ModelID(in.Model), state.Ticket{Kind: state.TicketMachine, Name: in.Machine}}})
 	}
 	return out

@@ -41,14 +41,16 @@ type Leader struct {
 	free     map[state.ModelID]map[state.MachineID]bool // machines that may be free
 
 	jobs    []Job
-	working map[item]bool     // machines that a Job is about
-	lookers map[item]bool     // machines that wait for a listing
-	pending map[item]bool     // machines whose instance does not run yet
-	listing map[string]bool   // clouds that are being listed
-	sights  map[string]*sight // by cloud: a listing of just now
+	working map[item]bool // machines that a Job is about
+	lookers map[item]bool // machines that wait for a listing
+	pending map[item]bool // machines whose instance does not run yet
+	places  map[state.ModelID]state.Place
+	former  map[state.Place]bool   // of models that are no more: something of theirs may be left
+	listing map[state.Place]bool   // that are being listed
+	sights  map[state.Place]*sight // a listing of just now
 
 	nextAudit, nextPoll time.Time
-	auditing            map[string]bool // clouds whose next listing is part of an audit
+	auditing            map[state.Place]bool // those whose next listing is part of an audit
 	deposed             bool
 }
 
@@ -64,7 +66,7 @@ func New(ctx context.Context, c Config) (*Leader, error) {
 		tickets: map[item][]string{}, have: map[string]bool{}, relist: map[state.ModelID]bool{},
 		homeless: map[state.ModelID]map[state.UnitName]bool{}, free: map[state.ModelID]map[state.MachineID]bool{},
 		working: map[item]bool{}, lookers: map[item]bool{}, pending: map[item]bool{},
-		listing: map[string]bool{}, sights: map[string]*sight{}, auditing: map[string]bool{},
+		places: map[state.ModelID]state.Place{}, former: map[state.Place]bool{}, listing: map[state.Place]bool{}, sights: map[state.Place]*sight{}, auditing: map[state.Place]bool{},
 	}
 	l.watch.Children(state.ModelsPath)
 	return l, nil
@@ -184,8 +186,8 @@ func (l *Leader) gather(ctx context.Context) error {
 			}
 		}
 		l.nextAudit = now.Add(l.Audit)
-		for cloud := range l.Providers {
-			l.auditing[cloud] = true
+		for _, place := range slices.Concat(slices.Collect(maps.Values(l.places)), slices.Collect(maps.Keys(l.former))) {
+			l.auditing[place] = true
 		}
 		l.list()
 	}
@@ -247,6 +249,10 @@ func (l *Leader) forget(m state.ModelID) {
 	delete(l.relist, m)
 	delete(l.homeless, m)
 	delete(l.free, m)
+	if place, ok := l.places[m]; ok {
+		l.former[place] = true
+		delete(l.places, m)
+	}
 	l.watch.Drop(m.ChangesPath())
 	of := func(it item) bool { return it.model == m }
 	maps.DeleteFunc(l.queue, func(it item, _ bool) bool { return of(it) })
@@ -260,6 +266,13 @@ func (l *Leader) forget(m state.ModelID) {
 
 // auditModel looks at everything in the model.
 func (l *Leader) auditModel(ctx context.Context, m state.ModelID) error {
+	rec, err := state.ReadIf[state.Model](ctx, l.Store, m.Path())
+	if err != nil {
+		return fmt.Errorf("audit model %s: %w", m, err)
+	}
+	if rec.Exists() {
+		l.places[m] = rec.Value.Place()
+	}
 	l.queue[item{m, state.Ticket{Kind: state.TicketModel}}] = true
 	for _, list := range [][2]string{{state.TicketApplication, m.ApplicationsPath()}, {state.TicketUnit, m.UnitsPath()},
 		{state.TicketMachine, m.MachinesPath()}, {state.TicketRelation, m.RelationsPath()}} {

@@ -104,6 +104,9 @@ func (c *cloud) List(_ context.Context, controller string) ([]provider.Instance,
 	return out, nil
 }
 
+// only is the provider of every place.
+func (c *cloud) only(context.Context, state.Place) (provider.Provider, error) { return c, nil }
+
 func (c *cloud) count() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -275,7 +278,7 @@ func (w *world) elect() {
 	w.cancel = cancel
 	w.Cleanup(cancel)
 	var err error
-	w.leader, err = New(ctx, Config{Store: w.store, Fence: fence, Providers: map[string]provider.Provider{"cloud": w.cloud}, Key: key,
+	w.leader, err = New(ctx, Config{Store: w.store, Fence: fence, Providers: w.cloud.only, Key: key,
 		Log: slog.New(slog.NewTextHandler(w.logs, nil)), Now: func() time.Time { return w.now }})
 	if err != nil {
 		w.Fatal(err)

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/grigri/grigri/internal/pki"
-	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/state"
 	"github.com/grigri/grigri/state/zk"
 	"github.com/grigri/grigri/state/zkserver/zktest"
@@ -60,7 +59,7 @@ func TestManyUnitsOnZooKeeper(t *testing.T) {
 	leading, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- Run(leading, Config{Store: s, Fence: fence, Providers: map[string]provider.Provider{"cloud": cloud}, Key: key})
+		ended <- Run(leading, Config{Store: s, Fence: fence, Providers: cloud.only, Key: key})
 	}()
 	defer func() {
 		stop()

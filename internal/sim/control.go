@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/grigri/grigri/controller/leader"
-	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/state"
 	"github.com/grigri/grigri/state/memory"
 )
@@ -66,7 +65,7 @@ func (c *controller) elect() {
 			c.until = s.now.Add(time.Duration(s.rng.IntN(10)) * time.Second)
 		}
 	}
-	l, err := leader.New(ctx, leader.Config{Store: link, Fence: c.fence, Providers: map[string]provider.Provider{cloudName: s.cloud}, Key: key, Now: s.clock})
+	l, err := leader.New(ctx, leader.Config{Store: link, Fence: c.fence, Providers: s.cloud.only, Key: key, Now: s.clock})
 	if err != nil {
 		s.must(err)
 		return
