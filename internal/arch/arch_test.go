@@ -71,6 +71,8 @@ var may = map[string]string{
 	"internal/pycharms":   "",
 	"internal/reaper":     "",
 	"internal/sim":        "agent/resolve agent/unit charm controller/leader hooks hooks/run provider relation state state/coord state/memory",
+	"internal/sshhost":    "provider",
+	"internal/sshtest":    "",
 	"internal/supervise":  "",
 	"internal/userapi":    "charm provider relation state",
 	"internal/version":    "",
