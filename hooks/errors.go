@@ -7,6 +7,7 @@ var (
 	ErrNoRelation = errors.New("relation not found")
 	ErrDenied     = errors.New("permission denied")
 	ErrNoBinding  = errors.New("no network config found for binding")
+	ErrNoSecret   = errors.New("secret not found")
 	ErrNotLeader  = errors.New("this unit is not the leader")
 	ErrNoResource = errors.New("resource not found")
 )

@@ -31,6 +31,10 @@ const (
 	RelationBroken        Kind = "relation-broken"
 	StorageAttached       Kind = "storage-attached"
 	StorageDetaching      Kind = "storage-detaching"
+	SecretChanged         Kind = "secret-changed"
+	SecretRotate          Kind = "secret-rotate"
+	SecretExpired         Kind = "secret-expired"
+	SecretRemove          Kind = "secret-remove"
 	Action                Kind = "action" // an action or a command: no hook at all, but run in a hook's context
 )
 
@@ -48,6 +52,10 @@ type Hook struct {
 	Task        state.TaskID          `json:"task,omitempty"`
 	Action      string                `json:"action,omitempty"`
 	ActionInput map[string]any        `json:"-"` // the parameters of the action
+
+	Secret         state.SecretID `json:"secret,omitempty"`
+	SecretLabel    string         `json:"secretLabel,omitempty"`    // as the unit knows it
+	SecretRevision int            `json:"secretRevision,omitempty"` // that the hook is about; the latest in changed and rotate, which do not tell it
 }
 
 // Name is the hook's name, "db-relation-changed". It is empty for actions.
@@ -189,6 +197,8 @@ type Effects struct {
 	Ports       []PortChange                           // in the order they were asked for
 	State       map[string]*string                     // nil removes
 	Action      *ActionOutcome
+	Secrets     map[state.SecretID]state.SecretChange
+	Tracked     map[state.SecretID]*state.Tracked // secrets of others that have been read; nil: tracked no more
 }
 
 // A PortChange opens or closes a range of ports.
@@ -206,5 +216,6 @@ type ActionOutcome struct {
 
 // Empty says whether nothing has been asked for.
 func (e Effects) Empty() bool {
-	return len(e.Settings) == 0 && len(e.Application) == 0 && len(e.Ports) == 0 && len(e.State) == 0 && e.Action == nil
+	return len(e.Settings) == 0 && len(e.Application) == 0 && len(e.Ports) == 0 && len(e.State) == 0 && e.Action == nil &&
+		len(e.Secrets) == 0 && len(e.Tracked) == 0
 }

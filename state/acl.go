@@ -125,6 +125,8 @@ func (m ModelID) applicationACL(a ApplicationName, p []string) ACL {
 		return ACL{Read: app, Write: app}
 	case "leader", "status":
 		return ACL{Read: app, Write: app}
+	case "secrets":
+		return secretACL(app, p[1:])
 	}
 	return ACL{} // exposed and promise
 }
@@ -135,7 +137,7 @@ func (m ModelID) unitACL(u UnitName, p []string) ACL {
 		return ACL{Read: self, Create: self, Delete: self}
 	}
 	switch p[0] {
-	case "ledger", "status", "ports", "address", "state", "agent", "resources", "payloads":
+	case "ledger", "status", "ports", "address", "state", "agent", "resources", "payloads", "tracked":
 		return ACL{Read: self, Write: self, Create: self, Delete: self}
 	case "tasks":
 		switch len(p) {
@@ -145,6 +147,10 @@ func (m ModelID) unitACL(u UnitName, p []string) ACL {
 			return ACL{Read: self, Create: self}
 		}
 		return ACL{Read: self, Write: self}
+	case "secrets":
+		return secretACL(self, p[1:])
+	case "secret-news":
+		return ACL{Read: self}
 	}
 	return ACL{}
 }

@@ -68,7 +68,8 @@ func (m ModelID) PoolsPath() string        { return m.Path() + "/pools" }
 func (m ModelID) Directories() []string {
 	return []string{m.ApplicationsPath(), m.UnitsPath(), m.MachinesPath(), m.RelationsPath(), m.CharmsPath(),
 		m.ChangesPath(), m.HistoryPath(), m.SequencesPath(), m.OperationsPath(), m.ResourcesPath(),
-		m.StoragesPath(), m.PoolsPath()}
+		m.StoragesPath(), m.PoolsPath(),
+		m.SecretPlacesPath(), m.OwnedSecretsPath(SecretOwner{})}
 }
 
 // SequencePath is the counter of what is never numbered twice: "machine", "relation", "unit-web", "charm-web",

@@ -91,7 +91,8 @@ const (
 	TicketRelation    = "relation"
 	TicketApplication = "application"
 	TicketStorage     = "storage"
-	TicketModel       = "model" // everything: Name is empty
+	TicketModel       = "model"  // everything: Name is empty
+	TicketSecret      = "secret" // its id
 )
 
 // Tell leaves a ticket in the model that asks the leader to look at the thing. Tickets carry no data.

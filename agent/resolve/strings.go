@@ -40,6 +40,15 @@ func Describe(h hooks.Hook) string {
 			words = append(words, "departing="+string(h.Departing))
 		}
 	}
+	if h.Secret != "" {
+		words = append(words, h.Secret.URI())
+		if h.Kind == hooks.SecretExpired || h.Kind == hooks.SecretRemove {
+			words = append(words, fmt.Sprintf("revision=%d", h.SecretRevision))
+		}
+		if h.SecretLabel != "" {
+			words = append(words, "label="+h.SecretLabel)
+		}
+	}
 	return strings.Join(words, " ")
 }
 

@@ -62,6 +62,7 @@ func Environment(c Config) []string {
 		env = append(env, "JUJU_DISPATCH_PATH="+path)
 	}
 	env = append(env, relationVariables(h)...)
+	env = append(env, secretVariables(h)...)
 	if h.Kind == hooks.Action && h.Action != state.ExecAction {
 		env = append(env,
 			"JUJU_ACTION_NAME="+h.Action,
@@ -96,6 +97,18 @@ func relationVariables(h hooks.Hook) []string {
 	}
 	if h.Kind == hooks.RelationDeparted {
 		env = append(env, "JUJU_DEPARTING_UNIT="+string(h.Departing))
+	}
+	return env
+}
+
+// secretVariables are there for every hook of a secret. The revision is there where the hook is about one revision alone.
+func secretVariables(h hooks.Hook) []string {
+	if h.Secret == "" {
+		return nil
+	}
+	env := []string{"JUJU_SECRET_ID=" + h.Secret.URI(), "JUJU_SECRET_LABEL=" + h.SecretLabel}
+	if h.Kind == hooks.SecretExpired || h.Kind == hooks.SecretRemove {
+		env = append(env, fmt.Sprintf("JUJU_SECRET_REVISION=%d", h.SecretRevision))
 	}
 	return env
 }
