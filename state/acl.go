@@ -140,19 +140,24 @@ func (m ModelID) unitACL(u UnitName, p []string) ACL {
 	case "ledger", "status", "ports", "address", "state", "agent", "resources", "payloads", "tracked":
 		return ACL{Read: self, Write: self, Create: self, Delete: self}
 	case "tasks":
-		switch len(p) {
-		case 1:
-			return ACL{Read: self}
-		case 2:
-			return ACL{Read: self, Create: self}
-		}
-		return ACL{Read: self, Write: self}
+		return tasksACL(self, p[1:])
 	case "secrets":
 		return secretACL(self, p[1:])
 	case "secret-news":
 		return ACL{Read: self}
 	}
 	return ACL{}
+}
+
+// tasksACL: controllers give tasks, and who runs one makes and writes its result.
+func tasksACL(self []Principal, p []string) ACL {
+	switch len(p) {
+	case 0:
+		return ACL{Read: self}
+	case 1:
+		return ACL{Read: self, Create: self}
+	}
+	return ACL{Read: self, Write: self}
 }
 
 func (m ModelID) machineACL(id MachineID, p []string) ACL {
@@ -165,6 +170,8 @@ func (m ModelID) machineACL(id MachineID, p []string) ACL {
 		return ACL{Read: self}
 	case "agent", "report":
 		return ACL{Read: self, Write: self}
+	case "tasks":
+		return tasksACL(self, p[1:])
 	}
 	return ACL{} // instance and enrol
 }

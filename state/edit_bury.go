@@ -3,9 +3,7 @@ package state
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
-	"strconv"
 	"time"
 )
 
@@ -84,7 +82,7 @@ func buryApplication(ctx context.Context, r Reader, m ModelID, by By, name Appli
 }
 
 // BuryMachine removes a machine that has no units and whose instance is gone, or kept.
-func BuryMachine(ctx context.Context, r Reader, m ModelID, id MachineID) (Txn, bool, error) {
+func BuryMachine(ctx context.Context, r Reader, m ModelID, by By, id MachineID) (Txn, bool, error) {
 	var t Txn
 	rec, err := ReadIf[Machine](ctx, r, m.MachinePath(id))
 	if err != nil || !rec.Exists() {
@@ -92,6 +90,9 @@ func BuryMachine(ctx context.Context, r Reader, m ModelID, id MachineID) (Txn, b
 	}
 	if len(rec.Value.Units) > 0 {
 		return t, false, fmt.Errorf("bury machine %s: %w", id, refused("it has units"))
+	}
+	if all, err := keepTasks(ctx, r, &t, m, by, Receiver(id)); err != nil || !all {
+		return t, false, err
 	}
 	if all, err := prune(ctx, r, &t, rec.Path); err != nil || !all {
 		return t, false, err
@@ -144,49 +145,6 @@ func TrimHistory(ctx context.Context, r Reader, m ModelID, keep int, before time
 			return t, false, nil
 		}
 		t.Delete(path, Any)
-	}
-	return t, true, nil
-}
-
-// TrimOperations removes operations made before a time, with what their tasks were and said; done when no more need go.
-func TrimOperations(ctx context.Context, r Reader, m ModelID, before time.Time) (Txn, bool, error) {
-	var t Txn
-	names, err := ChildrenIf(ctx, r, m.OperationsPath())
-	if err != nil {
-		return t, false, fmt.Errorf("trim operations: %w", err)
-	}
-	slices.SortFunc(names, func(a, b string) int {
-		x, _ := strconv.Atoi(a)
-		y, _ := strconv.Atoi(b)
-		return x - y
-	})
-	for _, name := range names {
-		path := m.OperationsPath() + "/" + name
-		op, err := ReadIf[Operation](ctx, r, path)
-		if err != nil {
-			return t, false, fmt.Errorf("trim operations: %w", err)
-		}
-		if !op.Value.Created.Before(before) {
-			break // the rest is younger
-		}
-		for _, id := range slices.Sorted(maps.Keys(op.Value.Tasks)) {
-			task := m.TaskPath(op.Value.Tasks[id], id)
-			there, err := Exists(ctx, r, task)
-			if err != nil {
-				return t, false, fmt.Errorf("trim operations: %w", err)
-			}
-			if !there {
-				continue
-			}
-			if all, err := prune(ctx, r, &t, task); err != nil || !all {
-				return t, false, err
-			}
-			t.Delete(task, Any)
-		}
-		t.Delete(path, Any)
-		if len(t.Ops) >= burialOps {
-			return t, false, nil
-		}
 	}
 	return t, true, nil
 }

@@ -61,7 +61,10 @@ func buryUnit(ctx context.Context, r Reader, m ModelID, by By, key Key, u UnitNa
 	if err != nil || !unit.Exists() {
 		return t, true, err
 	}
-	all, err := prune(ctx, r, &t, unit.Path)
+	all, err := keepTasks(ctx, r, &t, m, by, Receiver(u))
+	if err == nil && all {
+		all, err = prune(ctx, r, &t, unit.Path)
+	}
 	if err == nil && all {
 		all, err = leaveRelations(ctx, r, &t, m, u, unit.Value)
 	}

@@ -63,6 +63,7 @@ func AddMachines(ctx context.Context, r Reader, m ModelID, by By, key Key, n int
 func addMachine(t *Txn, m ModelID, key Key, id MachineID, machine Machine) {
 	t.Create(m.MachinePath(id), machine)
 	t.Create(m.SecretsPath(id), secretsOf(m, key, machine.Units))
+	t.Create(m.TasksPath(Receiver(id)), nil)
 	t.Tell(m, TicketMachine, string(id))
 }
 

@@ -102,7 +102,7 @@ func TestAnyEdits(t *testing.T) {
 				if read[state.Machine](w, m.MachinePath(id)).Value.Life == state.Alive {
 					t.Skip("the leader does not bury it")
 				}
-				txn, _, err := state.BuryMachine(ctx, w.s, m, id)
+				txn, _, err := state.BuryMachine(ctx, w.s, m, w.by, id)
 				w.may(w.apply(txn, err), &refused)
 			},
 			"": func(t *rapid.T) { w.by.Now = w.by.Now.Add(time.Second) },

@@ -3,65 +3,45 @@ package state
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 )
 
-// Resolve answers the failed hook of a unit: skip leaves the hook behind, otherwise it is run again now.
-func Resolve(ctx context.Context, r Reader, m ModelID, by By, u UnitName, skip bool) (Txn, error) {
-	var t Txn
-	rec, err := Read[Unit](ctx, r, m.UnitPath(u))
-	if err != nil {
-		return t, missing(err, "unit", string(u))
-	}
-	ledger, err := ReadIf[Ledger](ctx, r, m.LedgerPath(u))
-	if err != nil {
-		return t, fmt.Errorf("resolve unit %q: %w", u, err)
-	}
-	if ledger.Value.Failed == nil {
-		return t, refused("unit %q is not in an error state", u)
-	}
-	rec.Value.Answer = Answer{Rev: rec.Value.Answer.Rev + 1, Skip: skip}
-	t.Set(rec.Path, rec.Value, rec.Version)
-	by.record(&t, m, "resolved", fmt.Sprintf("%s skip=%t", u, skip))
-	return t, nil
-}
-
-// A Call is an action or a command that a unit is to run.
+// A Call is an action or a command that a unit is to run, or a command for a machine.
 type Call struct {
-	Unit   UnitName
+	On     Receiver
 	Action string // ExecAction for a command
 	Params map[string]any
+	Beside
 }
 
-// An Enqueued is an operation that has been given to its units; Tasks is in the order of the calls.
+// An Enqueued is an operation that has been given to its receivers; Tasks is in the order of the calls.
 type Enqueued struct {
 	Operation OperationID
 	Tasks     []TaskID
 }
 
-// EnqueueTasks gives each unit its call, all of one operation. Operations and tasks are numbered together, from 1.
+// EnqueueTasks gives each receiver its call, all of one operation. Operations and tasks are numbered together, from 1.
 func EnqueueTasks(ctx context.Context, r Reader, m ModelID, by By, summary string, calls []Call) (Txn, Enqueued, error) {
 	var t Txn
 	var out Enqueued
 	if len(calls) == 0 {
-		return t, out, invalid("no unit to run anything on")
+		return t, out, invalid("no unit or machine to run anything on")
 	}
 	numbers, err := count(ctx, r, m, "operation", 1)
 	if err != nil {
 		return t, out, err
 	}
 	out.Operation = OperationID(numbers.take())
-	op := Operation{Summary: summary, Action: calls[0].Action, Tasks: map[TaskID]UnitName{}, User: by.User, Created: by.Now}
+	op := Operation{Summary: summary, Action: calls[0].Action, Tasks: map[TaskID]Receiver{}, User: by.User, Created: by.Now}
 	known := map[ApplicationName]Charm{}
 	for _, c := range calls {
 		if err := mayCall(ctx, r, m, known, c); err != nil {
 			return Txn{}, Enqueued{}, err
 		}
 		id := TaskID(numbers.take())
-		op.Tasks[id] = c.Unit
+		op.Tasks[id] = c.On
 		out.Tasks = append(out.Tasks, id)
-		t.Create(m.TaskPath(c.Unit, id), Task{Operation: out.Operation, Action: c.Action, Params: c.Params, Enqueued: by.Now})
+		t.Create(m.TaskPath(c.On, id), Task{Operation: out.Operation, Action: c.Action, Params: c.Params, Enqueued: by.Now, Beside: c.Beside})
 	}
 	if len(t.Ops) > MaxOps-10 || t.Size() > MaxTxn*9/10 {
 		return Txn{}, Enqueued{}, refused("too much for one operation: %d tasks of %d bytes together", len(calls), t.Size())
@@ -73,13 +53,17 @@ func EnqueueTasks(ctx context.Context, r Reader, m ModelID, by By, summary strin
 }
 
 func mayCall(ctx context.Context, r Reader, m ModelID, known map[ApplicationName]Charm, c Call) error {
-	if _, err := r.Get(ctx, m.UnitPath(c.Unit)); err != nil {
-		return missing(err, "unit", string(c.Unit))
+	if _, err := r.Get(ctx, m.ReceiverPath(c.On)); err != nil {
+		return missing(err, c.On.Kind(), string(c.On))
 	}
 	if c.Action == ExecAction {
 		return nil
 	}
-	name := c.Unit.Application()
+	u, ok := c.On.Unit()
+	if !ok {
+		return invalid("machine %s has no actions: only units have", c.On)
+	}
+	name := u.Application()
 	if _, ok := known[name]; !ok {
 		app, err := application(ctx, r, m, name)
 		if err != nil {
@@ -95,16 +79,19 @@ func mayCall(ctx context.Context, r Reader, m ModelID, known map[ApplicationName
 	return nil
 }
 
-// CancelTask ends a task that has not begun, and asks the unit to give up one that is running.
+// CancelTask ends a task that has not begun, and asks its receiver to give up one that is running.
 func CancelTask(ctx context.Context, r Reader, m ModelID, by By, id TaskID) (Txn, error) {
 	var t Txn
-	u, err := UnitOfTask(ctx, r, m, id)
+	_, u, err := FindTask(ctx, r, m, id)
 	if err != nil {
 		return t, err
 	}
-	rec, err := Read[Task](ctx, r, m.TaskPath(u, id))
+	rec, err := ReadIf[Task](ctx, r, m.TaskPath(u, id))
 	if err != nil {
-		return t, missing(err, "task", strconv.Itoa(int(id)))
+		return t, fmt.Errorf("cancel task %d: %w", id, err)
+	}
+	if !rec.Exists() {
+		return t, refused("task %d has ended: %s %s is no more", id, u.Kind(), u)
 	}
 	result, err := ReadIf[TaskResult](ctx, r, m.TaskResultPath(u, id))
 	if err != nil {
@@ -118,35 +105,63 @@ func CancelTask(ctx context.Context, r Reader, m ModelID, by By, id TaskID) (Txn
 	}
 	rec.Value.Cancel = true
 	t.Set(rec.Path, rec.Value, rec.Version)
-	if !result.Exists() { // a unit that begins it now finds this, or makes this fail
+	if !result.Exists() { // who begins it now finds this, or makes this fail
 		t.Create(m.TaskResultPath(u, id), TaskResult{Status: TaskCancelled, Message: "cancelled before it began", Completed: by.Now})
 	}
 	by.record(&t, m, "cancel-task", strconv.Itoa(int(id)))
 	return t, nil
 }
 
-// UnitOfTask is the unit that the task was given to.
-func UnitOfTask(ctx context.Context, r Reader, m ModelID, id TaskID) (UnitName, error) {
+// FindTask is the operation that the task is of, and the unit or machine that it was given to.
+func FindTask(ctx context.Context, r Reader, m ModelID, id TaskID) (OperationID, Receiver, error) {
 	names, err := ChildrenIf(ctx, r, m.OperationsPath())
 	if err != nil {
-		return "", fmt.Errorf("find task %d: %w", id, err)
+		return 0, "", fmt.Errorf("find task %d: %w", id, err)
 	}
-	// A task has the number of its operation or one soon after, so the nearest operation before it is looked at first.
-	var ops []int
+	nearest := 0 // a task has the number of its operation or one soon after
 	for _, name := range names {
-		if n, err := strconv.Atoi(name); err == nil && n < int(id) {
-			ops = append(ops, n)
+		if n, err := strconv.Atoi(name); err == nil && n < int(id) && n > nearest {
+			nearest = n
 		}
 	}
-	slices.Sort(ops)
-	if len(ops) > 0 {
-		op, err := ReadIf[Operation](ctx, r, m.OperationPath(OperationID(ops[len(ops)-1])))
+	if nearest > 0 {
+		op, err := ReadIf[Operation](ctx, r, m.OperationPath(OperationID(nearest)))
 		if err != nil {
-			return "", fmt.Errorf("find task %d: %w", id, err)
+			return 0, "", fmt.Errorf("find task %d: %w", id, err)
 		}
 		if u, ok := op.Value.Tasks[id]; ok {
-			return u, nil
+			return OperationID(nearest), u, nil
 		}
 	}
-	return "", &NotFoundError{"task", strconv.Itoa(int(id))}
+	return 0, "", &NotFoundError{"task", strconv.Itoa(int(id))}
+}
+
+// A DoneTask is a task with how far it is. Gone says that nothing of it is left but its number.
+type DoneTask struct {
+	Task   Task
+	Result TaskResult
+	Gone   bool
+}
+
+// Size is how many bytes it takes in the tree.
+func (d DoneTask) Size() int { return len(Encode(d.Task)) + len(Encode(d.Result)) }
+
+// ReadTask reads a task of the operation: from its receiver, or from where it is kept when that is no more.
+func ReadTask(ctx context.Context, r Reader, m ModelID, o OperationID, u Receiver, id TaskID) (DoneTask, error) {
+	// The two change places in one transaction, from the first to the second.
+	for _, path := range []string{m.TaskPath(u, id), m.KeptTaskPath(o, id)} {
+		task, err := ReadIf[Task](ctx, r, path)
+		if err != nil {
+			return DoneTask{}, fmt.Errorf("read task %d: %w", id, err)
+		}
+		if !task.Exists() {
+			continue
+		}
+		result, err := ReadIf[TaskResult](ctx, r, path+"/result")
+		if err != nil {
+			return DoneTask{}, fmt.Errorf("read task %d: %w", id, err)
+		}
+		return DoneTask{Task: task.Value, Result: result.Value}, nil
+	}
+	return DoneTask{Gone: true}, nil
 }

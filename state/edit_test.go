@@ -426,57 +426,6 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-func TestTasks(t *testing.T) {
-	w := newWorld(t)
-	w.deploy(state.Deployment{Name: "web", Units: 2})
-	run := func(calls ...state.Call) (state.Enqueued, error) {
-		txn, out, err := state.EnqueueTasks(ctx, w.s, m, w.by, "backup", calls)
-		return out, w.apply(txn, err)
-	}
-	_, err := run(state.Call{Unit: "web/0", Action: "nope"})
-	fails(t, "no action", err, &notFound{Kind: "action", Name: "nope"})
-	_, err = run(state.Call{Unit: "web/7", Action: state.ExecAction})
-	fails(t, "no unit", err, &notFound{Kind: "unit", Name: "web/7"})
-	one, err := run(state.Call{Unit: "web/0", Action: "backup"}, state.Call{Unit: "web/1", Action: state.ExecAction})
-	two, err2 := run(state.Call{Unit: "web/0", Action: "backup"})
-	if err != nil || err2 != nil || one.Operation != 1 || !slices.Equal(one.Tasks, []state.TaskID{2, 3}) || two.Operation != 4 || two.Tasks[0] != 5 {
-		t.Errorf("enqueued %+v, %v and %+v, %v", one, err, two, err2)
-	}
-	cancel := func(id state.TaskID) error {
-		txn, err := state.CancelTask(ctx, w.s, m, w.by, id)
-		return w.apply(txn, err)
-	}
-	fails(t, "no task", cancel(4), &notFound{Kind: "task", Name: "4"})
-	if err := cancel(3); err != nil || !read[state.Task](w, m.TaskPath("web/1", 3)).Value.Cancel {
-		t.Errorf("not cancelled: %v", err)
-	}
-	if r := read[state.TaskResult](w, m.TaskResultPath("web/1", 3)).Value; r.Status != state.TaskCancelled || r.Completed.IsZero() || !r.Started.IsZero() {
-		t.Errorf("what has not begun was cancelled as %+v", r)
-	}
-	fails(t, "again", cancel(3), &refused{Text: "task 3 has ended: cancelled"})
-	var begun state.Txn
-	begun.Create(m.TaskResultPath("web/0", 2), state.TaskResult{Status: state.TaskRunning, Started: w.by.Now})
-	w.must(begun, nil)
-	for range 2 { // the second time changes nothing
-		if err := cancel(2); err != nil || !read[state.Task](w, m.TaskPath("web/0", 2)).Value.Cancel {
-			t.Errorf("not cancelled: %v", err)
-		}
-	}
-	if r := read[state.TaskResult](w, m.TaskResultPath("web/0", 2)).Value; r.Status != state.TaskRunning {
-		t.Errorf("what runs is its unit's to end: %+v", r)
-	}
-	var done state.Txn
-	done.Create(m.TaskResultPath("web/0", 5), state.TaskResult{Status: "completed", Completed: w.by.Now})
-	w.must(done, nil)
-	fails(t, "ended", cancel(5), &refused{Text: "task 5 has ended: completed"})
-
-	txn, all, err := state.TrimOperations(ctx, w.s, m, w.by.Now.Add(time.Second))
-	w.must(txn, err)
-	if !all || len(w.names(m.OperationsPath())) > 0 || len(w.names(m.TasksPath("web/0"))) > 0 {
-		t.Errorf("operations %v are left", w.names(m.OperationsPath()))
-	}
-}
-
 func TestHistory(t *testing.T) {
 	w := newWorld(t)
 	w.deploy(state.Deployment{Name: "web", Units: 2})

@@ -73,7 +73,7 @@ const fewUnits = 20
 
 func addUnit(t *Txn, m ModelID, u UnitName, unit Unit) {
 	t.Create(m.UnitPath(u), unit)
-	t.Create(m.TasksPath(u), nil)
+	t.Create(m.TasksPath(Receiver(u)), nil)
 }
 
 // AddUnits makes n more units of the application.

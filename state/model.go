@@ -286,55 +286,6 @@ type OpenPort struct {
 	Endpoint string `json:"endpoint,omitempty"`
 }
 
-// An Operation is what one run or exec of a user has started: a task on each of several units.
-type Operation struct {
-	Summary string              `json:"summary"`
-	Action  string              `json:"action"` // juju-exec for commands
-	Tasks   map[TaskID]UnitName `json:"tasks"`
-	User    string              `json:"user"`
-	Created time.Time           `json:"created"`
-}
-
-// A Task is one action or command for one unit to run.
-type Task struct {
-	Operation OperationID    `json:"operation"`
-	Action    string         `json:"action"` // juju-exec for commands
-	Params    map[string]any `json:"params,omitempty"`
-	Enqueued  time.Time      `json:"enqueued"`
-	Cancel    bool           `json:"cancel,omitempty"`
-}
-
-// ExecAction is the action that runs the shell text in its parameter "command".
-const ExecAction = "juju-exec"
-
-// A TaskResult is how a task ended, or how far it is. Who makes the node decides whether the task runs: its unit, when it begins, or
-// a controller, when the task is cancelled before that. From then on the unit alone writes it.
-type TaskResult struct {
-	Status    string         `json:"status"`
-	Message   string         `json:"message,omitempty"`
-	Results   map[string]any `json:"results,omitempty"` // with return-code, stdout, stderr
-	Log       []TaskLine     `json:"log,omitempty"`
-	Started   time.Time      `json:"started,omitzero"` // zero when it never has
-	Completed time.Time      `json:"completed,omitzero"`
-}
-
-// A TaskLine is one thing that an action has said of its progress.
-type TaskLine struct {
-	When    time.Time `json:"when"`
-	Message string    `json:"message"`
-}
-
-// The statuses of a task. One without a result is pending; one that is running and cancelled is aborting.
-const (
-	TaskPending   = "pending"
-	TaskRunning   = "running"
-	TaskAborting  = "aborting"
-	TaskCompleted = "completed"
-	TaskFailed    = "failed"
-	TaskAborted   = "aborted"   // cancelled while it was running
-	TaskCancelled = "cancelled" // before it was
-)
-
 // A Change is one record of the history: what a user did.
 type Change struct {
 	User    string    `json:"user"`

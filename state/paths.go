@@ -101,14 +101,13 @@ func (m ModelID) ApplicationStatusPath(a ApplicationName) string {
 // UnitPath is where a Unit is. The unit and its machine watch it.
 func (m ModelID) UnitPath(u UnitName) string { return m.UnitsPath() + "/" + u.Node() }
 
-// What lies under a unit. All but tasks are the unit's own to write.
+// What lies under a unit, beside its tasks, is the unit's own to write.
 func (m ModelID) LedgerPath(u UnitName) string  { return m.UnitPath(u) + "/ledger" }
 func (m ModelID) StatusPath(u UnitName) string  { return m.UnitPath(u) + "/status" }
 func (m ModelID) PortsPath(u UnitName) string   { return m.UnitPath(u) + "/ports" }
 func (m ModelID) AddressPath(u UnitName) string { return m.UnitPath(u) + "/address" }
 func (m ModelID) StatePath(u UnitName) string   { return m.UnitPath(u) + "/state" }
 func (m ModelID) AgentPath(u UnitName) string   { return m.UnitPath(u) + "/agent" }
-func (m ModelID) TasksPath(u UnitName) string   { return m.UnitPath(u) + "/tasks" }
 
 // UnitResourcesPath is where a UnitResources is; PayloadsPath is where the []Payload of the unit is.
 func (m ModelID) UnitResourcesPath(u UnitName) string { return m.UnitPath(u) + "/resources" }
@@ -122,17 +121,36 @@ func (m ModelID) HeardUnitPath(u UnitName, r RelationID, remote UnitName) string
 	return m.HeardPath(u, r) + "/" + remote.Node()
 }
 
-// TaskPath is where a Task of the unit is; its data is the Task.
-func (m ModelID) TaskPath(u UnitName, t TaskID) string {
-	return fmt.Sprintf("%s/%d", m.TasksPath(u), t)
-}
-
-// TaskResultPath is where the TaskResult is.
-func (m ModelID) TaskResultPath(u UnitName, t TaskID) string { return m.TaskPath(u, t) + "/result" }
-
 // OperationPath is where an Operation is.
 func (m ModelID) OperationPath(o OperationID) string {
 	return fmt.Sprintf("%s/%d", m.OperationsPath(), o)
+}
+
+// ReceiverPath is where the unit, or the machine, that runs a task is.
+func (m ModelID) ReceiverPath(r Receiver) string {
+	if u, ok := r.Unit(); ok {
+		return m.UnitPath(u)
+	}
+	return m.MachinePath(MachineID(r))
+}
+
+// TasksPath is the directory of the tasks of a unit or a machine.
+func (m ModelID) TasksPath(r Receiver) string { return m.ReceiverPath(r) + "/tasks" }
+
+// TaskPath is where a Task is; its data is the Task.
+func (m ModelID) TaskPath(r Receiver, t TaskID) string {
+	return fmt.Sprintf("%s/%d", m.TasksPath(r), t)
+}
+
+// TaskResultPath is where the TaskResult is.
+func (m ModelID) TaskResultPath(r Receiver, t TaskID) string { return m.TaskPath(r, t) + "/result" }
+
+// KeptTaskPath is where a Task is when its receiver is no more, and KeptResultPath where its TaskResult is.
+func (m ModelID) KeptTaskPath(o OperationID, t TaskID) string {
+	return fmt.Sprintf("%s/%d", m.OperationPath(o), t)
+}
+func (m ModelID) KeptResultPath(o OperationID, t TaskID) string {
+	return m.KeptTaskPath(o, t) + "/result"
 }
 
 // MachinePath is where a Machine is. The machine watches it.

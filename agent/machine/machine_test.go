@@ -186,7 +186,7 @@ func (f *fixture) unit(app state.ApplicationName) {
 		tx.Create(shop.ElectionPath(app), nil)
 		tx.Create(shop.LeaderPath(app), nil)
 		tx.Create(shop.UnitPath(app.Unit(0)), state.Unit{Machine: "4"})
-		tx.Create(shop.TasksPath(app.Unit(0)), nil)
+		tx.Create(shop.TasksPath(state.Receiver(app.Unit(0))), nil)
 	})
 }
 

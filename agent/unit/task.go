@@ -39,11 +39,11 @@ func terminated(now time.Time) *taskResult {
 
 // runTask runs an action or a command, and commits its result with what it asked for.
 func (a *Agent) runTask(ctx context.Context, op resolve.RunTask, r resolve.Remote) error {
-	task, err := state.ReadIf[state.Task](ctx, a.Store, a.Model.TaskPath(a.Unit, op.Task))
+	task, err := state.ReadIf[state.Task](ctx, a.Store, a.Model.TaskPath(state.Receiver(a.Unit), op.Task))
 	if err != nil {
 		return fmt.Errorf("read task %d of %s: %w", op.Task, a.Unit, err)
 	}
-	was, err := state.ReadIf[state.TaskResult](ctx, a.Store, a.Model.TaskResultPath(a.Unit, op.Task))
+	was, err := state.ReadIf[state.TaskResult](ctx, a.Store, a.Model.TaskResultPath(state.Receiver(a.Unit), op.Task))
 	if err != nil {
 		return fmt.Errorf("read the result of task %d of %s: %w", op.Task, a.Unit, err)
 	}
@@ -111,7 +111,7 @@ func (a *Agent) input(t state.Task) (map[string]any, error) {
 func (a *Agent) begin(ctx context.Context, id state.TaskID) (run bool, err error) {
 	var t state.Txn
 	t.Check(a.Model.LedgerPath(a.Unit), a.version)
-	t.Create(a.Model.TaskResultPath(a.Unit, id), state.TaskResult{Status: state.TaskRunning, Started: a.Now()})
+	t.Create(a.Model.TaskResultPath(state.Receiver(a.Unit), id), state.TaskResult{Status: state.TaskRunning, Started: a.Now()})
 	_, err = a.Store.Commit(ctx, t)
 	if !errors.Is(err, state.ErrConflict) {
 		if err == nil || errors.Is(err, state.ErrUnknown) {
@@ -129,7 +129,7 @@ func (a *Agent) begin(ctx context.Context, id state.TaskID) (run bool, err error
 // cancelled waits until the task is cancelled, or ctx ends.
 func (a *Agent) cancelled(ctx context.Context, id state.TaskID) bool {
 	watch := a.Store.Watch(ctx)
-	watch.Data(a.Model.TaskPath(a.Unit, id))
+	watch.Data(a.Model.TaskPath(state.Receiver(a.Unit), id))
 	for {
 		select {
 		case <-ctx.Done():
@@ -151,7 +151,7 @@ func (a *Agent) cancelled(ctx context.Context, id state.TaskID) bool {
 // action is what op runs, if it is a task.
 func (a *Agent) action(op resolve.Op) string {
 	t, _ := op.(resolve.RunTask)
-	return a.view.actions[t.Task]
+	return a.view.actions[t.Task].action
 }
 
 // result is what is told of a task that has run. A command that fails has been run all the same: its status is completed.
@@ -180,10 +180,10 @@ func (a *Agent) result(h hooks.Hook, res run.Result, e hooks.Effects) *taskResul
 
 // addResult adds the result of the task, in the place of what has been told while it was running. The task may be no more.
 func (a *Agent) addResult(ctx context.Context, d *draft, id state.TaskID, r *taskResult) error {
-	if task, err := state.ReadIf[any](ctx, a.Store, a.Model.TaskPath(a.Unit, id)); err != nil || !task.Exists() {
+	if task, err := state.ReadIf[any](ctx, a.Store, a.Model.TaskPath(state.Receiver(a.Unit), id)); err != nil || !task.Exists() {
 		return err
 	}
-	path := a.Model.TaskResultPath(a.Unit, id)
+	path := a.Model.TaskResultPath(state.Receiver(a.Unit), id)
 	was, err := state.ReadIf[state.TaskResult](ctx, a.Store, path)
 	if err != nil || !was.Value.Completed.IsZero() {
 		return err
@@ -208,7 +208,7 @@ func (a *Agent) taskDone(id state.TaskID) {
 
 // logTask adds a line to the progress of a running task.
 func (a *Agent) logTask(ctx context.Context, id state.TaskID, line string) error {
-	path := a.Model.TaskResultPath(a.Unit, id)
+	path := a.Model.TaskResultPath(state.Receiver(a.Unit), id)
 	rec, err := state.Read[state.TaskResult](ctx, a.Store, path)
 	if err != nil {
 		return err

@@ -60,7 +60,7 @@ func commit(ctx context.Context, s state.Store, t state.Txn) error {
 func (d *driver) enqueue(action string, params map[string]any) (id state.TaskID) {
 	d.Helper()
 	d.edit(func(ctx context.Context, r state.Reader) (state.Txn, error) {
-		t, out, err := state.EnqueueTasks(ctx, r, model, d.by(), action, []state.Call{{Unit: d.name, Action: action, Params: params}})
+		t, out, err := state.EnqueueTasks(ctx, r, model, d.by(), action, []state.Call{{On: state.Receiver(d.name), Action: action, Params: params}})
 		if err == nil {
 			id = out.Tasks[0]
 		}
@@ -78,7 +78,7 @@ func (d *driver) cancel(id state.TaskID) {
 
 func (d *driver) result(id state.TaskID) state.TaskResult {
 	d.Helper()
-	rec, err := state.ReadIf[state.TaskResult](d.Context(), d.admin, model.TaskResultPath(d.name, id))
+	rec, err := state.ReadIf[state.TaskResult](d.Context(), d.admin, model.TaskResultPath(state.Receiver(d.name), id))
 	d.must(err)
 	return rec.Value
 }

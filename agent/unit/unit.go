@@ -184,8 +184,9 @@ func (a *Agent) lockOf(op resolve.Op) (group string, locked bool) {
 	case resolve.Run, resolve.Unpack:
 		return "", true
 	case resolve.RunTask:
-		action := a.charm.Actions[a.view.actions[op.Task]]
-		return action.ExecutionGroup, action.ExecutionGroup != "" || !action.Parallel
+		task := a.view.actions[op.Task]
+		action := a.charm.Actions[task.action]
+		return task.Lock(action.ExecutionGroup, action.Parallel)
 	}
 	return "", false
 }

@@ -19,9 +19,15 @@ type view struct {
 	app       state.Record[state.Application]
 	leader    state.Stamp // of the leader settings
 	tasks     []state.TaskID
-	actions   map[state.TaskID]string // what those tasks run
+	actions   map[state.TaskID]called // what those tasks run
 	finished  map[state.TaskID]bool   // tasks that have ended
 	relations map[state.RelationID]*related
+}
+
+// A called is what a task runs, and beside what.
+type called struct {
+	action string
+	state.Beside
 }
 
 // A related is what lies in one relation.
@@ -41,7 +47,7 @@ func (a *Agent) watchAll() {
 	a.heed(m.UnitPath(a.Unit))
 	a.heed(m.ApplicationPath(app))
 	a.heed(m.LeaderPath(app))
-	a.heedChildren(m.TasksPath(a.Unit))
+	a.heedChildren(m.TasksPath(state.Receiver(a.Unit)))
 }
 
 // heed watches the node at path, which is read before anything is decided. A watch reports only once the server
@@ -112,7 +118,7 @@ func (a *Agent) read(ctx context.Context, p string) (err error) {
 	case m.LeaderPath(app):
 		a.view.leader, _, err = a.stamp(ctx, p)
 		return err
-	case m.TasksPath(a.Unit):
+	case m.TasksPath(state.Receiver(a.Unit)):
 		return a.readTasks(ctx)
 	}
 	for _, id := range slices.Sorted(maps.Keys(a.view.relations)) {
@@ -133,11 +139,11 @@ func (a *Agent) stamp(ctx context.Context, path string) (s state.Stamp, written 
 }
 
 func (a *Agent) readTasks(ctx context.Context) error {
-	names, err := state.ChildrenIf(ctx, a.Store, a.Model.TasksPath(a.Unit))
+	names, err := state.ChildrenIf(ctx, a.Store, a.Model.TasksPath(state.Receiver(a.Unit)))
 	if err != nil {
 		return err
 	}
-	finished, actions := map[state.TaskID]bool{}, map[state.TaskID]string{}
+	finished, actions := map[state.TaskID]bool{}, map[state.TaskID]called{}
 	a.view.tasks = nil
 	for _, name := range names {
 		n, err := strconv.Atoi(name)
@@ -146,16 +152,16 @@ func (a *Agent) readTasks(ctx context.Context) error {
 		}
 		id := state.TaskID(n)
 		if !a.view.finished[id] {
-			rec, err := state.ReadIf[state.TaskResult](ctx, a.Store, a.Model.TaskResultPath(a.Unit, id))
+			rec, err := state.ReadIf[state.TaskResult](ctx, a.Store, a.Model.TaskResultPath(state.Receiver(a.Unit), id))
 			if err != nil {
 				return err
 			}
 			if rec.Value.Completed.IsZero() {
-				task, err := state.ReadIf[state.Task](ctx, a.Store, a.Model.TaskPath(a.Unit, id))
+				task, err := state.ReadIf[state.Task](ctx, a.Store, a.Model.TaskPath(state.Receiver(a.Unit), id))
 				if err != nil {
 					return err
 				}
-				actions[id] = task.Value.Action
+				actions[id] = called{task.Value.Action, task.Value.Beside}
 				a.view.tasks = append(a.view.tasks, id)
 				continue
 			}

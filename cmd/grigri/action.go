@@ -25,6 +25,7 @@ func (c *cli) runCommand() *cobra.Command {
 	file := f.String("params", "", "a YAML file of parameters; - is stdin")
 	asStrings := f.Bool("string-args", false, "take the values of parameters as they are")
 	p := patienceFlags(cmd, "60s")
+	beside := besideFlags(cmd, false)
 	utc := f.Bool("utc", false, "show times in UTC")
 	f.Bool("color", false, "accepted for compatibility")
 	f.Bool("no-color", false, "accepted for compatibility")
@@ -40,6 +41,7 @@ func (c *cli) runCommand() *cobra.Command {
 		if want.Params, err = c.paramsFile(*file); err != nil {
 			return err
 		}
+		want.Beside = beside()
 		for _, w := range words {
 			if err := setParam(want.Params, w, *asStrings); err != nil {
 				return err

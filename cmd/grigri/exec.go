@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -31,17 +30,18 @@ func commandText(words []string) string {
 }
 
 func (c *cli) execCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "exec --unit unit command...", Short: "Run a command in the context of units' hooks.", Args: argCount(1, -1, "no commands specified")}
+	cmd := &cobra.Command{Use: "exec --unit unit command...", Short: "Run a command on units, as their hooks run, or on machines.", Args: argCount(1, -1, "no commands specified"),
+		Long: "Run a command on units, with the context that their hooks have, or on machines without any unit. One word is shell text;\n" +
+			"several words are one command. What a unit's command asks for with hook tools takes effect whatever its exit status is."}
 	modelFlag(cmd)
 	f := cmd.Flags()
 	units := f.StringSliceP("unit", "u", nil, "the units")
 	apps := f.StringSliceP("application", "a", nil, "the applications, whose every unit is meant")
 	f.StringSliceVar(apps, "app", nil, "the same as --application")
 	machines := f.StringSlice("machine", nil, "the machines")
-	all := f.Bool("all", false, "every unit of the model")
+	all := f.Bool("all", false, "every machine of the model")
 	p := patienceFlags(cmd, "5m")
-	f.Bool("parallel", true, "accepted for compatibility")
-	f.String("execution-group", "", "accepted for compatibility")
+	beside := besideFlags(cmd, true)
 	utc := f.Bool("utc", false, "show times in UTC")
 	o := c.outputFlags(cmd, "plain", "json", "yaml")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -51,15 +51,29 @@ func (c *cli) execCommand() *cobra.Command {
 		if len(*units)+len(*apps)+len(*machines) == 0 && !*all {
 			return usagef("You must specify a target, either through --all, --machine, --application or --unit")
 		}
-		if len(*machines) > 0 {
-			return fmt.Errorf("cannot run commands on machines without a unit's context: use \"%s ssh %s\"", c.name, (*machines)[0])
+		if *all && len(*units)+len(*apps)+len(*machines) > 0 {
+			return usagef("You cannot specify --all and individual machines, applications or units")
 		}
 		_, m, err := c.model(cmd)
 		if err != nil {
 			return err
 		}
-		want := userapi.Enqueue{Action: state.ExecAction, Params: map[string]any{"command": commandText(args)}, Units: *units, Apps: *apps, All: *all}
+		want := userapi.Enqueue{Action: state.ExecAction, Params: map[string]any{"command": commandText(args)}, Units: *units, Apps: *apps, Machines: *machines, All: *all, Beside: beside()}
 		return c.runTasks(cmd.Context(), m, want, p, o, teller{c, c.clock(*utc), plainCommands})
 	}
 	return cmd
+}
+
+// besideFlags adds the flags that say what a task may run beside; always says whether --parallel counts when it is not given.
+func besideFlags(cmd *cobra.Command, always bool) func() state.Beside {
+	f := cmd.Flags()
+	parallel := f.Bool("parallel", always, "run beside hooks, without the lock of the machine")
+	group := f.String("execution-group", "", "run beside hooks, but one after the other with what is in the same group")
+	return func() state.Beside {
+		b := state.Beside{Group: *group}
+		if always || f.Changed("parallel") {
+			b.Parallel = parallel
+		}
+		return b
+	}
 }

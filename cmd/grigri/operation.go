@@ -33,7 +33,7 @@ func (t teller) shownOperation(op userapi.Operation) shownOperation {
 		Timing: &timing{t.clock(op.Enqueued), t.clock(op.Started), t.clock(op.Completed)}}
 	for _, id := range slices.Sorted(maps.Keys(op.Tasks)) {
 		task := t.shown(op.Tasks[id])
-		task.Host, task.Unit = task.Unit, ""
+		task.Host, task.Unit, task.Machine = string(op.Tasks[id].On()), "", ""
 		s.Tasks[task.ID] = task
 		s.Action.Parameters = op.Tasks[id].Params
 	}

@@ -90,7 +90,7 @@ func (c *cli) runTasks(ctx context.Context, m client.Model, want userapi.Enqueue
 	}
 	c.infof("Running operation %d with %d %s", op.ID, len(ids), plural(len(ids), "task"))
 	for _, id := range ids {
-		c.infof("  - task %d on %s", id, op.Tasks[id].Unit.Tag())
+		c.infof("  - task %d on %s", id, op.Tasks[id].On().Tag())
 	}
 	c.infof("")
 	for _, id := range ids {
@@ -134,7 +134,7 @@ func (t teller) progress() func(task userapi.Task, named bool) {
 		for _, line := range task.Log[min(told[task.ID], len(task.Log)):] {
 			text := line.Message
 			if named {
-				text = task.Unit.Tag() + ": " + text
+				text = task.On().Tag() + ": " + text
 			}
 			t.infof("%s %s", t.clock(line.When), text)
 		}
@@ -147,7 +147,8 @@ type shownTask struct {
 	ID      string         `json:"id"`
 	Status  string         `json:"status"`
 	Unit    string         `json:"unit,omitempty"`
-	Host    string         `json:"host,omitempty"` // the unit again, as the tasks of an operation name it
+	Machine string         `json:"machine,omitempty"`
+	Host    string         `json:"host,omitempty"` // either of them, as the tasks of an operation name it
 	Results map[string]any `json:"results,omitempty"`
 	Message string         `json:"message,omitempty"`
 	Log     []string       `json:"log,omitempty"`
@@ -161,7 +162,7 @@ type timing struct {
 }
 
 func (t teller) shown(task userapi.Task) shownTask {
-	out := shownTask{ID: strconv.Itoa(int(task.ID)), Status: task.Status, Unit: string(task.Unit), Results: task.Results, Message: task.Message,
+	out := shownTask{ID: strconv.Itoa(int(task.ID)), Status: task.Status, Unit: string(task.Unit), Machine: string(task.Machine), Results: task.Results, Message: task.Message,
 		Timing: &timing{t.clock(task.Enqueued), t.clock(task.Started), t.clock(task.Completed)}}
 	for _, line := range task.Log {
 		out.Log = append(out.Log, t.clock(line.When)+" "+line.Message)
@@ -176,10 +177,10 @@ func (t teller) showTasks(o *output, op userapi.Operation) error {
 	for _, id := range slices.Sorted(maps.Keys(op.Tasks)) {
 		task := op.Tasks[id]
 		if !task.Done() {
-			late = append(late, "unit "+string(task.Unit))
+			late = append(late, task.On().Kind()+" "+string(task.On()))
 			continue
 		}
-		shown[string(task.Unit)] = t.shown(task)
+		shown[string(task.On())] = t.shown(task)
 		if why := failure(task); why != "" {
 			failed = append(failed, fmt.Sprintf(" - id \"%d\" %s", id, why))
 		}
@@ -301,7 +302,7 @@ func (c *cli) showTaskCommand() *cobra.Command {
 			if !task.Done() {
 				c.infof("Task %d is %s", task.ID, task.Status)
 			}
-			return t.plain(w, t, map[string]shownTask{shown.Unit: shown})
+			return t.plain(w, t, map[string]shownTask{string(task.On()): shown})
 		})
 	}
 	return cmd

@@ -41,7 +41,7 @@ func settings() []setting {
 		{key: "juju-no-proxy", value: "127.0.0.1,localhost,::1"},
 		{key: "logging-config", value: "<root>=INFO"},
 		{key: "max-action-results-age", value: "336h", check: checkDuration},
-		{key: "max-action-results-size", value: "5G"},
+		{key: "max-action-results-size", value: "5G", check: checkSize},
 		{key: "mode", value: "requires-prompts"},
 		{key: "no-proxy", value: "127.0.0.1,localhost,::1"},
 		{key: "num-container-provision-workers", value: 4},
@@ -85,6 +85,11 @@ func checkDuration(text string) error {
 		return fmt.Errorf("%q is not a duration such as 90s, 5m or 1h30m", text)
 	}
 	return nil
+}
+
+func checkSize(text string) error {
+	_, err := state.ParseSize(text)
+	return err
 }
 
 func checkBase(text string) error {

@@ -70,7 +70,7 @@ func (s *Server) operation(ctx context.Context, m state.ModelID, id state.Operat
 	op := rec.Value
 	out := userapi.Operation{ID: id, Summary: op.Summary, Action: op.Action, User: op.User, Enqueued: op.Created, Tasks: map[state.TaskID]userapi.Task{}}
 	for tid, u := range op.Tasks {
-		t, err := s.task(ctx, m, u, tid)
+		t, err := s.task(ctx, m, id, u, tid)
 		if err != nil {
 			return out, err
 		}
@@ -105,27 +105,28 @@ func overall(tasks map[state.TaskID]userapi.Task) string {
 	return state.TaskCompleted
 }
 
-func (s *Server) task(ctx context.Context, m state.ModelID, u state.UnitName, id state.TaskID) (userapi.Task, error) {
-	out := userapi.Task{ID: id, Unit: u}
-	task, err := state.ReadIf[state.Task](ctx, s.Store, m.TaskPath(u, id))
-	if err != nil {
-		return out, fmt.Errorf("read task %d: %w", id, err)
+func (s *Server) task(ctx context.Context, m state.ModelID, o state.OperationID, u state.Receiver, id state.TaskID) (userapi.Task, error) {
+	out := userapi.Task{ID: id, Operation: o}
+	if unit, ok := u.Unit(); ok {
+		out.Unit = unit
+	} else {
+		out.Machine = state.MachineID(u)
 	}
-	if !task.Exists() { // it went with its unit
-		out.Status, out.Message = "error", fmt.Sprintf("unit %q has been removed", u)
+	task, err := state.ReadTask(ctx, s.Store, m, o, u, id)
+	if err != nil {
+		return out, err
+	}
+	if task.Gone {
+		out.Status, out.Message = "error", fmt.Sprintf("%s %q has been removed", u.Kind(), u)
 		return out, nil
 	}
-	result, err := state.ReadIf[state.TaskResult](ctx, s.Store, m.TaskResultPath(u, id))
-	if err != nil {
-		return out, fmt.Errorf("read task %d: %w", id, err)
-	}
-	r := result.Value
-	out.Operation, out.Action, out.Params, out.Enqueued = task.Value.Operation, task.Value.Action, task.Value.Params, task.Value.Enqueued
+	r := task.Result
+	out.Action, out.Params, out.Enqueued = task.Task.Action, task.Task.Params, task.Task.Enqueued
 	out.Status, out.Message, out.Results, out.Log, out.Started, out.Completed = r.Status, r.Message, r.Results, r.Log, r.Started, r.Completed
 	switch {
 	case out.Status == "":
 		out.Status = state.TaskPending
-	case out.Status == state.TaskRunning && task.Value.Cancel:
+	case out.Status == state.TaskRunning && task.Task.Cancel:
 		out.Status = state.TaskAborting
 	}
 	return out, nil

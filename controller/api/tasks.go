@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,11 @@ func enqueue(ctx context.Context, s *Server, q *request) (any, error) {
 		return nil, err
 	}
 	m := q.model.UUID
+	if len(want.Machines) > 0 || want.All {
+		if want.Action != state.ExecAction {
+			return nil, invalid(fmt.Sprintf("machines have no action %q: only units have actions", want.Action))
+		}
+	}
 	units, refused, err := s.targets(ctx, m, want)
 	if err != nil {
 		return nil, err
@@ -32,7 +38,7 @@ func enqueue(ctx context.Context, s *Server, q *request) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		calls = append(calls, state.Call{Unit: u, Action: want.Action, Params: params})
+		calls = append(calls, state.Call{On: u, Action: want.Action, Params: params, Beside: want.Beside})
 	}
 	summary := want.Action + " run on " + strings.Join(names(units), ",")
 	if want.Action == state.ExecAction {
@@ -58,7 +64,7 @@ func firstLine(text string) string {
 	return strconv.Quote(line)
 }
 
-func names(units []state.UnitName) []string {
+func names(units []state.Receiver) []string {
 	var out []string
 	for _, u := range units {
 		out = append(out, string(u))
@@ -66,8 +72,46 @@ func names(units []state.UnitName) []string {
 	return out
 }
 
-// targets is the units that a request means, and why those that can have no task cannot.
-func (s *Server) targets(ctx context.Context, m state.ModelID, want userapi.Enqueue) ([]state.UnitName, map[string]string, error) {
+// targets is the units and machines that a request means, and why those that can have no task cannot.
+func (s *Server) targets(ctx context.Context, m state.ModelID, want userapi.Enqueue) ([]state.Receiver, map[string]string, error) {
+	units, refused, err := s.unitTargets(ctx, m, want)
+	if err != nil {
+		return nil, nil, err
+	}
+	machines, err := s.machineTargets(ctx, m, want, refused)
+	return append(receivers(machines), receivers(units)...), refused, err
+}
+
+func receivers[T ~string](names []T) []state.Receiver {
+	var out []state.Receiver
+	for _, n := range names {
+		out = append(out, state.Receiver(n))
+	}
+	return out
+}
+
+func (s *Server) machineTargets(ctx context.Context, m state.ModelID, want userapi.Enqueue, refused map[string]string) ([]state.MachineID, error) {
+	nodes, err := state.ChildrenIf(ctx, s.Store, m.MachinesPath())
+	if err != nil {
+		return nil, fmt.Errorf("list machines: %w", err)
+	}
+	var out []state.MachineID
+	for _, n := range nodes {
+		if want.All || slices.Contains(want.Machines, n) {
+			out = append(out, state.MachineID(n))
+		}
+	}
+	for _, id := range want.Machines {
+		if !slices.Contains(nodes, id) {
+			refused[id] = fmt.Sprintf("machine %q not found", id)
+		}
+	}
+	slices.SortFunc(out, func(a, b state.MachineID) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
+	return out, nil
+}
+
+// unitTargets is the units that a request means.
+func (s *Server) unitTargets(ctx context.Context, m state.ModelID, want userapi.Enqueue) ([]state.UnitName, map[string]string, error) {
 	nodes, err := state.ChildrenIf(ctx, s.Store, m.UnitsPath())
 	if err != nil {
 		return nil, nil, fmt.Errorf("list units: %w", err)
@@ -101,7 +145,7 @@ func (s *Server) targets(ctx context.Context, m state.ModelID, want userapi.Enqu
 		out = append(out, u)
 	}
 	for _, u := range all {
-		if want.All || slices.Contains(want.Apps, string(u.Application())) {
+		if slices.Contains(want.Apps, string(u.Application())) {
 			out = append(out, u)
 		}
 	}
@@ -115,13 +159,14 @@ func (s *Server) targets(ctx context.Context, m state.ModelID, want userapi.Enqu
 }
 
 // params is the parameters for the unit's action, by its charm's schema.
-func (s *Server) params(ctx context.Context, m state.ModelID, u state.UnitName, want userapi.Enqueue) (map[string]any, error) {
+func (s *Server) params(ctx context.Context, m state.ModelID, on state.Receiver, want userapi.Enqueue) (map[string]any, error) {
 	if want.Action == state.ExecAction {
 		if command, ok := want.Params["command"].(string); !ok || command == "" {
 			return nil, invalid("no command to run")
 		}
 		return want.Params, nil
 	}
+	u, _ := on.Unit()
 	app, err := state.Read[state.Application](ctx, s.Store, m.ApplicationPath(u.Application()))
 	if err != nil {
 		return nil, fmt.Errorf("read the application of unit %s: %w", u, err)
@@ -151,7 +196,7 @@ func showOperation(ctx context.Context, s *Server, q *request) (any, error) {
 		var paths []string
 		for _, t := range op.Tasks {
 			if !t.Done() {
-				paths = append(paths, q.model.UUID.TaskResultPath(t.Unit, t.ID))
+				paths = append(paths, q.model.UUID.TaskResultPath(t.On(), t.ID))
 			}
 		}
 		return op, paths, err
@@ -164,12 +209,12 @@ func showTask(ctx context.Context, s *Server, q *request) (any, error) {
 		return nil, err
 	}
 	m := q.model.UUID
-	u, err := state.UnitOfTask(ctx, s.Store, m, id)
+	o, u, err := state.FindTask(ctx, s.Store, m, id)
 	if err != nil {
 		return nil, err
 	}
 	return await(ctx, s, q, func(ctx context.Context) (userapi.Task, []string, error) {
-		t, err := s.task(ctx, m, u, id)
+		t, err := s.task(ctx, m, o, u, id)
 		return t, []string{m.TaskResultPath(u, id)}, err
 	})
 }
@@ -237,9 +282,9 @@ func cancelTask(ctx context.Context, s *Server, q *request) (any, error) {
 	})); err != nil {
 		return nil, err
 	}
-	u, err := state.UnitOfTask(ctx, s.Store, m, id)
+	o, u, err := state.FindTask(ctx, s.Store, m, id)
 	if err != nil {
 		return nil, err
 	}
-	return s.task(ctx, m, u, id)
+	return s.task(ctx, m, o, u, id)
 }

@@ -32,7 +32,7 @@ func (w *world) run(action string, params map[string]any, units ...string) usera
 
 func (w *world) says(task userapi.Task, r state.TaskResult) {
 	w.t.Helper()
-	w.put(w.model.TaskResultPath(task.Unit, task.ID), r)
+	w.put(w.model.TaskResultPath(task.On(), task.ID), r)
 }
 
 func TestActionsAreCheckedWhenTheyAreAskedFor(t *testing.T) {

@@ -292,7 +292,7 @@ func TestTasks(t *testing.T) {
 		t.Fatalf("enqueued %+v", op)
 	}
 	for id, task := range op.Tasks {
-		w.put(w.model.TaskResultPath(task.Unit, id), state.TaskResult{Status: "running", Started: time.Now()})
+		w.put(w.model.TaskResultPath(task.On(), id), state.TaskResult{Status: "running", Started: time.Now()})
 	}
 	if got, err := w.m.Operation(ctx, op.ID, 0); err != nil || got.Status != "running" {
 		t.Fatalf("the operation is %+v, %v", got, err)
@@ -306,7 +306,7 @@ func TestTasks(t *testing.T) {
 		done <- got
 	}()
 	for id, task := range op.Tasks {
-		w.put(w.model.TaskResultPath(task.Unit, id), state.TaskResult{Status: "completed", Results: map[string]any{"return-code": 0}, Completed: time.Now()})
+		w.put(w.model.TaskResultPath(task.On(), id), state.TaskResult{Status: "completed", Results: map[string]any{"return-code": 0}, Completed: time.Now()})
 	}
 	if got := <-done; got.Status != "completed" {
 		t.Fatalf("the operation is %+v", got)

@@ -184,7 +184,7 @@ func (c Config) stop(ctx context.Context, j Job) error {
 	}
 	for done := false; !done; {
 		err := c.record(ctx, func() (t state.Txn, err error) {
-			t, done, err = state.BuryMachine(ctx, c.Store, m, id)
+			t, done, err = state.BuryMachine(ctx, c.Store, m, c.by(), id)
 			return t, err
 		})
 		if err != nil {

@@ -433,7 +433,7 @@ func TestUnrelatedAgentsSleep(t *testing.T) {
 		watch.Data(model.MachinePath(id))
 		watch.Data(model.SecretsPath(id))
 		watch.Data(model.UnitPath(state.ApplicationName("web").Unit(int(id[0] - '0'))))
-		watch.Children(model.TasksPath(state.ApplicationName("web").Unit(int(id[0] - '0'))))
+		watch.Children(model.TasksPath(state.Receiver(state.ApplicationName("web").Unit(int(id[0] - '0')))))
 	}
 	watch.Children(model.SidePath(0, "web"))
 	watch.Take()

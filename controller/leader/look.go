@@ -28,7 +28,7 @@ func (l *Leader) look(ctx context.Context, it item) error {
 	return nil
 }
 
-func (l *Leader) by() state.By { return state.By{User: state.LeaderUser, Now: l.Now()} }
+func (c Config) by() state.By { return state.By{User: state.LeaderUser, Now: c.Now()} }
 
 func (l *Leader) enqueue(m state.ModelID, kind, name string) {
 	l.queue[item{m, state.Ticket{Kind: kind, Name: name}}] = true

@@ -81,7 +81,7 @@ func (l *Leader) lookMachine(ctx context.Context, it item) error {
 
 func (l *Leader) buryMachine(ctx context.Context, it item) error {
 	id := state.MachineID(it.Name)
-	err := l.steps(ctx, it, func() (state.Txn, bool, error) { return state.BuryMachine(ctx, l.Store, it.model, id) })
+	err := l.steps(ctx, it, func() (state.Txn, bool, error) { return state.BuryMachine(ctx, l.Store, it.model, l.by(), id) })
 	if err == nil {
 		l.remember(it, nil)
 		l.enqueue(it.model, state.TicketModel, "")

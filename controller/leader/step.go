@@ -293,9 +293,8 @@ func (l *Leader) auditModel(ctx context.Context, m state.ModelID) error {
 
 // What is kept of a model's past.
 const (
-	keepChanges    = 5000
-	keepHistory    = 90 * 24 * time.Hour
-	keepOperations = 14 * 24 * time.Hour
+	keepChanges = 5000
+	keepHistory = 90 * 24 * time.Hour
 )
 
 // trim forgets what is too old. What cannot be forgotten now is in nobody's way.
@@ -305,13 +304,23 @@ func (l *Leader) trim(ctx context.Context, m state.ModelID) error {
 		return state.TrimHistory(ctx, l.Store, m, keepChanges, now.Add(-keepHistory))
 	})
 	if err == nil {
-		err = l.steps(ctx, item{model: m}, func() (state.Txn, bool, error) {
-			return state.TrimOperations(ctx, l.Store, m, now.Add(-keepOperations))
-		})
+		err = l.trimOperations(ctx, m, now)
 	}
 	if err != nil && !errors.Is(err, ErrDeposed) && ctx.Err() == nil {
 		l.Log.Warn("cannot trim the history, will try again at the next audit", "model", m, "err", err)
 		return nil
 	}
 	return err
+}
+
+// trimOperations forgets what came of tasks, as the model's settings say.
+func (l *Leader) trimOperations(ctx context.Context, m state.ModelID, now time.Time) error {
+	config, err := state.ReadIf[state.ModelConfig](ctx, l.Store, m.ConfigPath())
+	if err != nil {
+		return fmt.Errorf("read how long results are kept: %w", err)
+	}
+	age, size := config.Value.KeepResults()
+	return l.steps(ctx, item{model: m}, func() (state.Txn, bool, error) {
+		return state.TrimOperations(ctx, l.Store, m, now.Add(-age), size)
+	})
 }

@@ -80,9 +80,9 @@ func (s *Sim) unitAtRest(u state.UnitName) {
 		s.fail("at rest: the ledger of %s is %+v", u, l.Ledger)
 		return
 	}
-	for _, id := range s.children(model.TasksPath(u)) {
+	for _, id := range s.children(model.TasksPath(state.Receiver(u))) {
 		n, _ := strconv.Atoi(id)
-		if r := read[state.TaskResult](s, model.TaskResultPath(u, state.TaskID(n))); !r.Exists() || r.Value.Status == "running" {
+		if r := read[state.TaskResult](s, model.TaskResultPath(state.Receiver(u), state.TaskID(n))); !r.Exists() || r.Value.Status == "running" {
 			s.fail("at rest: task %s of %s is %q", id, u, r.Value.Status)
 		}
 	}

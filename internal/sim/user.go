@@ -151,7 +151,7 @@ func (s *Sim) user() {
 	case 14:
 		u := some()
 		s.do("run backup on "+string(u), func(ctx context.Context, r state.Reader) (state.Txn, error) {
-			t, _, err := state.EnqueueTasks(ctx, r, model, by, "backup", []state.Call{{Unit: u, Action: "backup"}})
+			t, _, err := state.EnqueueTasks(ctx, r, model, by, "backup", []state.Call{{On: state.Receiver(u), Action: "backup"}})
 			return t, err
 		})
 	case 15:

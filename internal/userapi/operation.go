@@ -9,13 +9,15 @@ import (
 	"github.com/grigri/grigri/state"
 )
 
-// Enqueue asks units to run an action, or a command as state.ExecAction with the parameter "command".
+// Enqueue asks units to run an action, or units and machines to run a command as state.ExecAction with the parameter "command".
 type Enqueue struct {
-	Action string         `json:"action"`
-	Params map[string]any `json:"params,omitempty"`
-	Units  []string       `json:"units,omitempty"`        // web/0 or web/leader
-	Apps   []string       `json:"applications,omitempty"` // every unit of them
-	All    bool           `json:"all,omitempty"`          // every unit of the model
+	Action   string         `json:"action"`
+	Params   map[string]any `json:"params,omitempty"`
+	Units    []string       `json:"units,omitempty"`        // web/0 or web/leader
+	Apps     []string       `json:"applications,omitempty"` // every unit of them
+	Machines []string       `json:"machines,omitempty"`     // for commands: outside of any unit
+	All      bool           `json:"all,omitempty"`          // every machine of the model
+	state.Beside
 }
 
 // An Operation is an operation with its tasks.
@@ -32,11 +34,12 @@ type Operation struct {
 	Refused   map[string]string     `json:"refused,omitempty"` // target -> why it got no task
 }
 
-// A Task is a task with its result. Status is one of state's, or error when it has gone with its unit.
+// A Task is a task with its result. Status is one of state's, or error when nothing is left of it.
 type Task struct {
 	ID        state.TaskID      `json:"id"`
 	Operation state.OperationID `json:"operation"`
-	Unit      state.UnitName    `json:"unit"`
+	Unit      state.UnitName    `json:"unit,omitempty"`    // or
+	Machine   state.MachineID   `json:"machine,omitempty"` // that it is for
 	Action    string            `json:"action"`
 	Params    map[string]any    `json:"params,omitempty"`
 	Status    string            `json:"status"`
@@ -46,6 +49,14 @@ type Task struct {
 	Enqueued  time.Time         `json:"enqueued"`
 	Started   time.Time         `json:"started,omitzero"`
 	Completed time.Time         `json:"completed,omitzero"`
+}
+
+// On is who the task is for.
+func (t Task) On() state.Receiver {
+	if t.Machine != "" {
+		return state.Receiver(t.Machine)
+	}
+	return state.Receiver(t.Unit)
 }
 
 // Done says whether the task has ended.
@@ -108,9 +119,10 @@ func (f OperationFilter) Chooses(o Operation) bool {
 		return true
 	}
 	for _, t := range o.Tasks {
-		if slices.Contains(f.Units, string(t.Unit)) || slices.Contains(f.Apps, string(t.Unit.Application())) {
+		if t.Machine != "" && slices.Contains(f.Machines, string(t.Machine)) ||
+			t.Unit != "" && (slices.Contains(f.Units, string(t.Unit)) || slices.Contains(f.Apps, string(t.Unit.Application()))) {
 			return true
 		}
 	}
-	return false // no task is a machine's
+	return false
 }
