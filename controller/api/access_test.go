@@ -20,7 +20,7 @@ import (
 func path(r api.Route) (method, p string) {
 	method, p, _ = strings.Cut(r.Pattern, " ")
 	return method, strings.NewReplacer("{model}", "shop", "{unit}", "web-0", "{application}", "web", "{machine}", "0", "{relation}", "0",
-		"{hash}", strings.Repeat("0", 64), "{operation}", "1", "{task}", "2").Replace(p)
+		"{hash}", strings.Repeat("0", 64), "{operation}", "1", "{task}", "2", "{cloud}", "local", "{credential}", "work").Replace(p)
 }
 
 func basic(user, password string) http.Header {
@@ -103,6 +103,8 @@ func TestTheTableKeepsItsPromises(t *testing.T) {
 		case strings.HasPrefix(p, "/v1/agent/"):
 			want = []api.Access{api.Machine}
 		case method == http.MethodGet && !strings.HasSuffix(p, "/shell"): // a shell changes what it likes
+			want = []api.Access{api.Reader}
+		case strings.Contains(p, "/credentials/"): // every user has his own
 			want = []api.Access{api.Reader}
 		default:
 			want = []api.Access{api.Writer, api.Admin}

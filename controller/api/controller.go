@@ -12,6 +12,7 @@ import (
 	"github.com/grigri/grigri/controller/view"
 	"github.com/grigri/grigri/internal/userapi"
 	"github.com/grigri/grigri/internal/version"
+	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/state"
 )
 
@@ -145,8 +146,13 @@ func showModel(ctx context.Context, s *Server, q *request) (any, error) {
 }
 
 func (s *Server) modelInfo(ctx context.Context, m state.Model) (userapi.Model, error) {
-	out := userapi.Model{UUID: m.UUID, Name: m.Name, Owner: m.Owner, Cloud: m.Cloud, Region: m.Region, Life: m.Life.Word(),
+	out := userapi.Model{UUID: m.UUID, Name: m.Name, Owner: m.Owner, Cloud: m.Cloud, Region: m.Region, Credential: string(m.Credential), Life: m.Life.Word(),
 		Status: "available", Since: m.Created, Access: "admin", Version: version.Juju, MachineCores: map[state.MachineID]int{}}
+	cloud, err := state.ReadIf[provider.Cloud](ctx, s.Store, state.CloudPath(m.Cloud))
+	if err != nil {
+		return out, fmt.Errorf("read model %s: %w", m.Name, err)
+	}
+	out.CloudType = cloud.Value.Type
 	if m.Life != state.Alive { // what it waits for is to be found out
 		snapshot, err := view.Read(ctx, s.Store, m.UUID)
 		if err != nil {
@@ -206,11 +212,18 @@ func createModel(ctx context.Context, s *Server, q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	controller, err := state.Read[state.Controller](ctx, s.Store, state.ControllersPath)
+	place, err := s.place(ctx, q.user, want)
 	if err != nil {
-		return nil, fmt.Errorf("read the controller: %w", err)
+		return nil, err
 	}
-	n := state.NewModel{UUID: NewModelID(), Name: want.Name, Owner: want.Owner, Cloud: controller.Value.Cloud, Region: controller.Value.Region,
+	cloud, err := s.cloud(ctx, place.Cloud)
+	if err == nil {
+		err = s.reachable(cloud)
+	}
+	if err != nil {
+		return nil, err
+	}
+	n := state.NewModel{UUID: NewModelID(), Name: want.Name, Owner: want.Owner, Cloud: place.Cloud, Region: place.Region, Credential: place.Credential,
 		Config: config, Addresses: s.Addresses}
 	model, err := once(ctx, s, q, n.UUID, "", func(ctx context.Context, r state.Reader, by state.By) (state.Txn, state.Model, error) {
 		return state.AddModel(ctx, r, by, n)

@@ -14,6 +14,16 @@ func Routes() []Route {
 		{Pattern: userapi.DestroyControllerRoute, Access: Admin, Handle: destroyController},
 		{Pattern: userapi.StopControllerRoute, Access: Admin, Handle: stopController},
 
+		{Pattern: userapi.CloudsRoute, Access: Reader, Handle: listClouds},
+		{Pattern: userapi.AddCloudRoute, Access: Admin, Handle: addCloud},
+		{Pattern: userapi.CloudRoute, Access: Reader, Handle: showCloud},
+		{Pattern: userapi.UpdateCloudRoute, Access: Admin, Handle: updateCloud},
+		{Pattern: userapi.RemoveCloudRoute, Access: Admin, Handle: removeCloud},
+		{Pattern: userapi.CredentialsRoute, Access: Reader, Handle: listCredentials},
+		{Pattern: userapi.PutCredentialRoute, Access: Reader, Handle: putCredential}, // his own
+		{Pattern: userapi.RemoveCredentialRoute, Access: Reader, Handle: removeCredential},
+		{Pattern: userapi.SetCredentialRoute, Access: Writer, Handle: setCredential},
+
 		{Pattern: userapi.ModelsRoute, Access: Reader, Handle: listModels},
 		{Pattern: userapi.CreateModelRoute, Access: Admin, Handle: createModel},
 		{Pattern: userapi.ModelRoute, Access: Reader, Handle: showModel},

@@ -26,9 +26,13 @@ type Controller struct {
 
 // CreateModel asks for a model.
 type CreateModel struct {
-	Name   string            `json:"name"`
-	Owner  string            `json:"owner,omitempty"` // empty: who asks
-	Config map[string]string `json:"config,omitempty"`
+	Name   string `json:"name"`
+	Owner  string `json:"owner,omitempty"` // empty: who asks
+	Cloud  string `json:"cloud,omitempty"` // empty: the controllers' own
+	Region string `json:"region,omitempty"`
+
+	Credential string            `json:"credential,omitempty"` // name, or user/name; empty: the one there is
+	Config     map[string]string `json:"config,omitempty"`
 }
 
 // A Model is a model in a list, or alone.
@@ -38,6 +42,8 @@ type Model struct {
 	Owner        string        `json:"owner"`
 	Cloud        string        `json:"cloud"`
 	Region       string        `json:"region,omitempty"`
+	CloudType    string        `json:"cloudType,omitempty"`
+	Credential   string        `json:"credential,omitempty"` // owner/name
 	Life         string        `json:"life"`
 	Status       string        `json:"status"` // available or destroying
 	Message      string        `json:"message,omitempty"`
