@@ -166,9 +166,9 @@ func (m ModelID) machineACL(id MachineID, p []string) ACL {
 		return ACL{Read: self, Create: self, Delete: self}
 	}
 	switch p[0] {
-	case "secrets":
+	case "secrets", "rules":
 		return ACL{Read: self}
-	case "agent", "report":
+	case "agent", "report", "left":
 		return ACL{Read: self, Write: self}
 	case "tasks":
 		return tasksACL(self, p[1:])

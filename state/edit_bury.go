@@ -98,7 +98,7 @@ func BuryMachine(ctx context.Context, r Reader, m ModelID, by By, id MachineID) 
 		return t, false, err
 	}
 	t.Delete(rec.Path, rec.Version)
-	if rec.Value.KeepInstance {
+	if rec.Value.KeepInstance && rec.Value.Manual == "" {
 		t.Create(KeptInstancePath(m, id), nil) // or it would be stopped as one that has no machine
 	}
 	return t, true, nil

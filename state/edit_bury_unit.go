@@ -120,7 +120,9 @@ func vacate(ctx context.Context, r Reader, t *Txn, m ModelID, by By, key Key, u 
 			return err
 		}
 		if model.Value.Name != ControllerModel || id != "0" {
-			v.End = Ending{}.end(by, v.End)
+			if v.Manual == "" { // a host that its user added by hand stays until he removes it
+				v.End = Ending{}.end(by, v.End)
+			}
 			t.Tell(m, TicketMachine, string(id))
 		}
 	}

@@ -248,7 +248,11 @@ func (c Config) readMachine(ctx context.Context, m state.ModelID, id state.Machi
 	if err != nil {
 		return nil, err
 	}
-	return &plan.Machine{ID: id, Machine: rec.Value, Instance: instance.Value, Enrolled: enrol.Value.KeyHash != ""}, nil
+	out := &plan.Machine{ID: id, Machine: rec.Value, Instance: instance.Value, Enrolled: enrol.Value.KeyHash != ""}
+	if out.Manual != "" && out.Life != state.Alive {
+		out.Left, err = c.exists(ctx, m.LeftPath(id))
+	}
+	return out, err
 }
 
 func (l *Leader) lookRelation(ctx context.Context, it item) error {

@@ -57,6 +57,13 @@ func (l *Leader) lookMachine(ctx context.Context, it item) error {
 		l.job(Job{Kind: JobStart, Place: place, item: it})
 	case plan.Stop:
 		l.job(Job{Kind: JobStop, Place: place, item: it, Instances: a.Instances, Late: a.Late})
+	case plan.Release:
+		t, err := state.ReleaseMachine(ctx, l.Store, m, id)
+		if err != nil {
+			return err
+		}
+		l.again(it, machine.Deadline)
+		return l.commit(ctx, it, t)
 	case plan.Bury:
 		return l.buryMachine(ctx, it)
 	case plan.Adopt:

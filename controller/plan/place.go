@@ -29,6 +29,7 @@ type Machine struct {
 	state.Machine
 	Instance state.Instance
 	Enrolled bool // its agent has been there
+	Left     bool // its agent has left a host that is no provider's
 	Required bool // by the controller: no unit is put there unasked
 }
 

@@ -38,6 +38,8 @@ func runs(m *Machine) {
 }
 func gone(m *Machine)     { runs(m); m.Instance.State = provider.Gone }
 func enrolled(m *Machine) { m.Enrolled = true }
+func manual(m *Machine)   { m.Manual, m.Instance.ID = "root@h", "manual:root@h" }
+func dead(m *Machine)     { m.Life = state.Dead }
 
 func TestPlace(t *testing.T) {
 	big := 4096
@@ -116,6 +118,13 @@ func TestProvision(t *testing.T) {
 		{"found again", machine("0", gone, enrolled), asked(one), Adopt{one}},
 		{"another in its place", machine("0", gone), asked(two), Adopt{two}},
 
+		{"manual", machine("0", manual), asked(), Nothing{}},
+		{"manual, not enrolled, going", machine("0", manual, dying), Sight{}, Bury{}},
+		{"manual, going", machine("0", manual, enrolled, dying), Sight{}, Release{}},
+		{"manual, going, with units", machine("0", manual, enrolled, dying, busy), Sight{}, Wait{now.Add(time.Minute)}},
+		{"manual, told to go", machine("0", manual, enrolled, dying, dead), Sight{}, Wait{now.Add(time.Minute)}},
+		{"manual, has left", machine("0", manual, enrolled, dying, dead, func(m *Machine) { m.Left = true }), Sight{}, Bury{}},
+		{"manual, told to go, and does not", machine("0", manual, enrolled, late, dead), Sight{}, Bury{}},
 		{"going, with units", machine("0", dying, busy, runs), Sight{}, Wait{now.Add(time.Minute)}},
 		{"going late, with units", machine("0", late, busy, runs), Sight{}, Nothing{}},
 		{"going", machine("0", dying, runs), Sight{}, Stop{[]provider.InstanceID{"i-1"}, false}},

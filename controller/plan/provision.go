@@ -8,7 +8,8 @@ import (
 	"github.com/grigri/grigri/state"
 )
 
-// An Action is what a machine needs next. The set is closed: Nothing, Wait, Look, Start, Adopt, Lose, Stop and Bury.
+// An Action is what a machine needs next. The set is closed: Nothing, Wait, Look, Start,
+// Adopt, Lose, Stop, Release and Bury.
 type Action interface{ isAction() }
 
 // The actions.
@@ -31,6 +32,8 @@ type (
 		Instances []provider.InstanceID
 		Late      bool
 	}
+	// Release: the agent is to be told to leave its host, which is no provider's.
+	Release struct{}
 	// Bury: the machine is to be removed from the tree.
 	Bury struct{}
 )
@@ -42,6 +45,7 @@ func (Start) isAction()   {}
 func (Adopt) isAction()   {}
 func (Lose) isAction()    {}
 func (Stop) isAction()    {}
+func (Release) isAction() {}
 func (Bury) isAction()    {}
 
 // A Sight is what a provider has said of one machine: nothing while it has not been Asked, or it Failed to say;
@@ -57,6 +61,9 @@ type Sight struct {
 func Provision(m Machine, seen Sight, now time.Time) Action {
 	if m.Life != state.Alive {
 		return deprovision(m, seen, now)
+	}
+	if m.Manual != "" {
+		return Nothing{} // it is there because its user said so
 	}
 	i := slices.IndexFunc(seen.Instances, func(in provider.Instance) bool { return in.ID == m.Instance.ID })
 	if i < 0 && len(seen.Instances) > 0 && (m.Instance.ID == "" || m.Instance.State == provider.Gone) {
@@ -91,6 +98,9 @@ func deprovision(m Machine, seen Sight, now time.Time) Action {
 		}
 		return Wait{m.Deadline}
 	}
+	if m.Manual != "" {
+		return release(m, now)
+	}
 	if m.KeepInstance {
 		return Bury{}
 	}
@@ -115,6 +125,17 @@ func deprovision(m Machine, seen Sight, now time.Time) Action {
 		return Wait{m.Instance.Retry}
 	}
 	return Stop{ids, !now.Before(m.Deadline)}
+}
+
+// release is the end of a manual machine: its agent leaves, or does not answer.
+func release(m Machine, now time.Time) Action {
+	switch {
+	case m.Left, !m.Enrolled, !now.Before(m.Deadline):
+		return Bury{}
+	case m.Life == state.Dead:
+		return Wait{m.Deadline}
+	}
+	return Release{}
 }
 
 // settling is how long a provider may take until it lists what it has started.

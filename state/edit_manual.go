@@ -1,0 +1,136 @@
+package state
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/grigri/grigri/charm"
+	"github.com/grigri/grigri/provider"
+)
+
+// LeftPath is made by the agent of a manual machine when it has heeded that the machine is dead: the host is about to be as it was.
+func (m ModelID) LeftPath(id MachineID) string { return m.MachinePath(id) + "/left" }
+
+// RulesPath is where the Rules of a machine are whose agent is to keep them. Without the node the agent leaves the host's firewall alone.
+func (m ModelID) RulesPath(id MachineID) string { return m.MachinePath(id) + "/rules" }
+
+// Rules is what the world may reach of a machine, over what its agent and ssh need.
+type Rules struct {
+	Rules []provider.Rule `json:"rules"`
+}
+
+// A ManualMachine is a host that a user has, with what it is.
+type ManualMachine struct {
+	Target    string            `json:"target"` // how he logs in: user@host:port
+	Base      charm.Base        `json:"base"`
+	Addresses []string          `json:"addresses"` // the first is the one to reach it by
+	Hardware  provider.Hardware `json:"hardware"`
+}
+
+// AddManualMachine makes a machine of a host that a user has. One that was made for the same host and has never enrolled
+// is that machine: somebody was interrupted.
+func AddManualMachine(ctx context.Context, r Reader, m ModelID, by By, key Key, want ManualMachine) (Txn, MachineID, error) {
+	var t Txn
+	switch {
+	case want.Target == "" || len(want.Addresses) == 0:
+		return t, "", invalid("a host to add needs a name and an address")
+	case want.Base.Name == "" || want.Hardware.Arch == "":
+		return t, "", invalid("a host to add needs a base and an architecture")
+	}
+	if _, err := aliveModel(ctx, r, &t, m); err != nil {
+		return Txn{}, "", err
+	}
+	same, err := interrupted(ctx, r, m, want.Target)
+	if err != nil {
+		return Txn{}, "", fmt.Errorf("add host %s: %w", want.Target, err)
+	}
+	if same != "" {
+		return Txn{}, same, nil
+	}
+	numbers, err := count(ctx, r, m, "machine", 0)
+	if err != nil {
+		return Txn{}, "", err
+	}
+	id := MachineID(strconv.Itoa(numbers.take()))
+	addMachine(&t, m, key, id, Machine{Base: want.Base, Manual: want.Target, Created: by.Now})
+	t.Create(m.InstancePath(id), Instance{Since: by.Now, Instance: provider.Instance{
+		ID: provider.InstanceID("manual:" + want.Target), Model: string(m), Machine: string(id),
+		State: provider.Running, Addresses: want.Addresses, Hardware: want.Hardware,
+	}})
+	numbers.save(&t)
+	by.record(&t, m, "add-machine", fmt.Sprintf("%s ssh:%s", id, want.Target))
+	return t, id, nil
+}
+
+func interrupted(ctx context.Context, r Reader, m ModelID, target string) (MachineID, error) {
+	names, err := ChildrenIf(ctx, r, m.MachinesPath())
+	if err != nil {
+		return "", err
+	}
+	for _, name := range names {
+		id := MachineID(name)
+		rec, err := ReadIf[Machine](ctx, r, m.MachinePath(id))
+		if err != nil {
+			return "", err
+		}
+		if !rec.Exists() || rec.Value.Manual != target || rec.Value.Life != Alive {
+			continue
+		}
+		e, err := ReadIf[Enrolment](ctx, r, m.EnrolPath(id))
+		if err != nil {
+			return "", err
+		}
+		if e.Value.KeyHash == "" {
+			return id, nil
+		}
+	}
+	return "", nil
+}
+
+// ReleaseMachine tells the agent of a manual machine that is going, and has no units any more, to leave its host.
+func ReleaseMachine(ctx context.Context, r Reader, m ModelID, id MachineID) (Txn, error) {
+	var t Txn
+	rec, err := ReadIf[Machine](ctx, r, m.MachinePath(id))
+	if err != nil || !rec.Exists() || rec.Value.Life != Dying {
+		return t, err
+	}
+	if rec.Value.Manual == "" || len(rec.Value.Units) > 0 {
+		return t, fmt.Errorf("release machine %s: %w", id, refused("it is a provider's, or has units"))
+	}
+	rec.Value.Life = Dead
+	t.Set(rec.Path, rec.Value, rec.Version)
+	return t, nil
+}
+
+// LeaveMachine says that the agent leaves its host, and tells the leader.
+func LeaveMachine(ctx context.Context, r Reader, m ModelID, id MachineID, now time.Time) (Txn, error) {
+	var t Txn
+	machine, err := ReadIf[Machine](ctx, r, m.MachinePath(id))
+	if err != nil || !machine.Exists() {
+		return t, err
+	}
+	there, err := Exists(ctx, r, m.LeftPath(id))
+	if err != nil || there {
+		return t, err
+	}
+	t.Create(m.LeftPath(id), now)
+	t.Tell(m, TicketMachine, string(id))
+	return t, nil
+}
+
+// SetRules makes the rules of a manual machine's agent exactly want.
+func SetRules(ctx context.Context, r Reader, m ModelID, id MachineID, want []provider.Rule) (Txn, error) {
+	var t Txn
+	rec, err := ReadIf[Rules](ctx, r, m.RulesPath(id))
+	if err != nil {
+		return t, fmt.Errorf("set the rules of machine %s: %w", id, err)
+	}
+	next := Rules{Rules: want}
+	if rec.Exists() && string(Encode(rec.Value)) == string(Encode(next)) {
+		return t, nil
+	}
+	Put(&t, m.RulesPath(id), rec, next)
+	return t, nil
+}
