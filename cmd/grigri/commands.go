@@ -20,6 +20,8 @@ func (c *cli) addCommands(root *cobra.Command) {
 		c.unregisterCommand(),
 		c.deployCommand(),
 		c.refreshCommand(),
+		c.diffBundleCommand(),
+		c.exportBundleCommand(),
 		c.integrateCommand(),
 		c.removeRelationCommand(),
 		c.addUnitCommand(),

@@ -100,9 +100,11 @@ func (l localCharm) upload(ctx context.Context, m client.Model) (state.Charm, er
 }
 
 func (c *cli) deployCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "deploy charm [name]", Short: "Deploy an application from a charm's directory or archive.", Args: argCount(1, 2, "no charm specified")}
+	cmd := &cobra.Command{Use: "deploy charm|bundle [name]", Short: "Deploy an application from a charm's directory or archive, or a bundle of applications.", Args: argCount(1, 2, "no charm specified")}
 	modelFlag(cmd)
 	f := cmd.Flags()
+	bundles := addBundleFlags(f)
+	dryRun := f.Bool("dry-run", false, "only show what would be changed")
 	n := f.IntP("num-units", "n", 1, "how many units")
 	config := f.StringArray("config", nil, "a setting, key=value, or a YAML file of settings")
 	constraints := f.StringArray("constraints", nil, "what the units' machines must have")
@@ -119,6 +121,15 @@ func (c *cli) deployCommand() *cobra.Command {
 		_ = f.MarkHidden(name)
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if base, found, err := findBundle(args[0]); found || err != nil {
+			if err != nil {
+				return err
+			}
+			return c.deployBundle(cmd, base, bundles, *dryRun)
+		}
+		if f.Changed("overlay") || f.Changed("map-machines") {
+			return fmt.Errorf("options provided but not supported when deploying a charm: --overlay, --map-machines")
+		}
 		if *n < 0 {
 			return usagef("--num-units must be a positive integer")
 		}
@@ -157,6 +168,15 @@ func (c *cli) deployCommand() *cobra.Command {
 		}
 		_, m, err := c.model(cmd)
 		if err != nil {
+			return err
+		}
+		if *dryRun {
+			if _, err := m.Application(cmd.Context(), state.ApplicationName(name)); err == nil {
+				return fmt.Errorf("application %q already exists", name)
+			} else if !client.IsCode(err, userapi.NotFound) {
+				return err
+			}
+			_, err := fmt.Fprintf(c.out, "Changes to deploy charm:\n- deploy application %s from local charm %s with %d units\n", name, path, *n)
 			return err
 		}
 		charm, err := local.upload(cmd.Context(), m)

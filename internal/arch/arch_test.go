@@ -65,6 +65,7 @@ var may = map[string]string{
 
 	"internal/agentapi":   "state",
 	"internal/arch":       "",
+	"internal/bundle":     "charm provider",
 	"internal/e2e":        "",
 	"internal/initscript": "internal/agentapi provider",
 	"internal/pki":        "state",
@@ -79,7 +80,7 @@ var may = map[string]string{
 	"internal/yamltext":   "",
 	"internal/bench":      "*",
 
-	"cmd/grigri":       "charm charm/unpack controller/client controller/status internal/agentapi internal/userapi internal/version provider relation state",
+	"cmd/grigri":       "charm charm/unpack controller/client controller/status internal/agentapi internal/bundle internal/userapi internal/version provider relation state",
 	"cmd/grigrid":      "controller internal/pki internal/supervise internal/version provider provider/all state state/zk state/zkserver",
 	"cmd/grigri-agent": "agent/enroll agent/machine internal/pki internal/reaper internal/version state state/zk",
 	"cmd/hooktool":     "hooks/tool",
@@ -87,7 +88,7 @@ var may = map[string]string{
 
 // pure is the packages that touch nothing: no files, network, processes, goroutines or clock.
 var pure = []string{"charm", "provider", "relation", "state", "hooks", "hooks/wire", "agent/resolve", "controller/plan", "controller/status",
-	"internal/agentapi", "internal/initscript", "internal/userapi", "internal/version", "internal/yamltext"}
+	"internal/agentapi", "internal/bundle", "internal/initscript", "internal/userapi", "internal/version", "internal/yamltext"}
 
 var impure = []string{"os", "os/exec", "net", "net/http", "syscall", "log", "log/slog", "sync", "math/rand", "math/rand/v2", "crypto/rand"}
 

@@ -17,7 +17,7 @@ func read(text string, overlays ...string) (*Bundle, []string, error) {
 	for i, o := range overlays {
 		over = append(over, Source{Name: fmt.Sprintf("overlay %d", i), Dir: "over", Data: []byte(o)})
 	}
-	files := map[string]string{"here/motd": "hello\n", "over/key": "\x00\x01"}
+	files := map[string]string{"./here/motd": "hello\n", "./over/key": "\x00\x01"}
 	return Read(Source{Name: "bundle.yaml", Dir: "here", Data: []byte(text)}, over, func(path string) ([]byte, error) {
 		if data, ok := files[path]; ok {
 			return []byte(data), nil
@@ -72,19 +72,19 @@ func TestPlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `upload charm here/cache for cache
+	want := `upload charm ./here/cache for cache
 upload charm /charms/db for db
-upload charm here/logger for logger
-upload charm here/wiki for wiki
+upload charm ./here/logger for logger
+upload charm ./here/wiki for wiki
 add new machine 0 (bundle machine 7)
 add new machine 1
 add new machine 2
 add lxd container 3 on new machine 1
 add new machine 4
-deploy application cache from local charm here/cache with 1 unit on debian@12
+deploy application cache from local charm ./here/cache with 1 unit on debian@12
 deploy application db from local charm /charms/db with 2 units on debian@12
-deploy application logger from local charm here/logger on debian@12
-deploy application wiki from local charm here/wiki with 3 units on debian@12
+deploy application logger from local charm ./here/logger on debian@12
+deploy application wiki from local charm ./here/wiki with 3 units on debian@12
 expose all endpoints of wiki and allow access from CIDRs 0.0.0.0/0 and ::/0
 add relation wiki:db - db
 add relation wiki - cache
@@ -201,9 +201,9 @@ func TestDeployTwiceChangesNothing(t *testing.T) {
 	b.Relations = append(b.Relations, Relation{"cache:x", "db:x"})
 	changed := map[string]Charm{"wiki": {Hash: "w2"}, "db": charms["db"], "cache": charms["cache"], "logger": charms["logger"]}
 	changes, err := Plan(b, changed, m, Options{})
-	want := `upload charm here/wiki for wiki
+	want := `upload charm ./here/wiki for wiki
 add new machine 0
-upgrade wiki from local charm here/wiki (it has local:wiki-0)
+upgrade wiki from local charm ./here/wiki (it has local:wiki-0)
 expose all endpoints of db and allow access from CIDRs 0.0.0.0/0 and ::/0
 set application options for wiki
 add relation cache:x - db:x
@@ -215,7 +215,7 @@ add unit wiki/3 to new machine 0 to satisfy [new]`
 	d, err := Diff(b, changed, m, Options{})
 	wantDiff := map[string]any{
 		"applications": map[string]any{
-			"wiki": map[string]any{"charm": pair("here/wiki", "local:wiki-0"), "num_units": pair(4, 3), "options": map[string]any{"port": pair("81", "8080")}},
+			"wiki": map[string]any{"charm": pair("./here/wiki", "local:wiki-0"), "num_units": pair(4, 3), "options": map[string]any{"port": pair("81", "8080")}},
 			"db":   map[string]any{"expose": pair(true, false), "num_units": pair(1, 2)},
 		},
 		"machines":  map[string]any{"x": map[string]any{"missing": "bundle"}},
@@ -246,7 +246,7 @@ machines: {"7": ~}
 	if b.Applications["wiki"].Units() != 1 || len(b.Applications["wiki"].To) > 0 || !reflect.DeepEqual(w, map[string]string{"debug": "no", "port": "8080"}) {
 		t.Errorf("wiki is %+v", b.Applications["wiki"])
 	}
-	if d["key"] != "AAE=" || b.Applications["db"].Units() != 2 || b.Applications["extra"].Charm != "over/extra" {
+	if d["key"] != "AAE=" || b.Applications["db"].Units() != 2 || b.Applications["extra"].Charm != "./over/extra" {
 		t.Errorf("db is %+v, extra %+v", b.Applications["db"], b.Applications["extra"])
 	}
 	if want := []Relation{{"wiki:db", "db"}, {"wiki", "logger"}, {"extra", "db"}}; b.Applications["cache"] != nil || !reflect.DeepEqual(b.Relations, want) {
@@ -313,9 +313,9 @@ machines: {"3": ~, "4": ~, "5": {base: ubuntu@22.04}}
 	}
 	m := Model{Machines: map[string]provider.Constraints{"3": {}, "9": {}}}
 	changes, err := Plan(b, map[string]Charm{"a": {}}, m, Options{Existing: true, Machines: map[string]string{"4": "9"}})
-	want := `upload charm here/a for a
+	want := `upload charm ./here/a for a
 add new machine 0 (bundle machine 5)
-deploy application a from local charm here/a with 3 units
+deploy application a from local charm ./here/a with 3 units
 add unit a/0 to machine 3 to satisfy [3]
 add unit a/1 to machine 9 to satisfy [4]
 add unit a/2 to new machine 0 to satisfy [5]`

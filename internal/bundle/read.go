@@ -76,7 +76,11 @@ func settle(doc map[string]any, dir string, open func(string) ([]byte, error)) e
 		if filepath.IsAbs(path) {
 			return path
 		}
-		return filepath.Join(dir, path)
+		path = filepath.Join(dir, path)
+		if !filepath.IsAbs(path) && !strings.HasPrefix(path, "..") {
+			path = "./" + path // as a charm's path is written
+		}
+		return path
 	}
 	apps, _ := doc["applications"].(map[string]any)
 	for name, v := range apps {
