@@ -97,9 +97,11 @@ type daemon struct {
 
 func (d *daemon) charms() archive.Dir { return archive.Dir(filepath.Join(d.Dir, "charms")) }
 
+func (d *daemon) resources() archive.Dir { return archive.Dir(filepath.Join(d.Dir, "resources")) }
+
 func (d *daemon) newServer(stop func()) (*api.Server, error) {
 	return api.New(api.Config{
-		Store: d.Store, Key: d.Secrets.Key, Authority: d.Secrets.Authority, Charms: d.charms(), Agents: Agents(d.Dir), Logs: d.logs,
+		Store: d.Store, Key: d.Secrets.Key, Authority: d.Secrets.Authority, Charms: d.charms(), Agents: Agents(d.Dir), Resources: d.resources(), Logs: d.logs,
 		Providers: d.providers.of, Addresses: d.Addresses, Chroot: d.Chroot, Leads: d.leads.Load, Stop: stop, Log: d.Log,
 	})
 }

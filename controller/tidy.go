@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -82,9 +83,9 @@ func (d *daemon) trimLogs(ctx context.Context) error {
 	return nil
 }
 
-// trimArchives removes the archives of charms that no model has, and of agents that were replaced.
+// trimArchives removes the archives of charms that no model has, of agents that were replaced, and of resources that no one needs.
 func (d *daemon) trimArchives(ctx context.Context, now time.Time) error {
-	used := map[string]bool{}
+	used, files := map[string]bool{}, map[string]bool{}
 	models, err := d.Store.Children(ctx, state.ModelsPath)
 	if err != nil {
 		return fmt.Errorf("remove archives: %w", err)
@@ -102,8 +103,26 @@ func (d *daemon) trimArchives(ctx context.Context, now time.Time) error {
 			}
 			used[rec.Value.ID.SHA256] = true
 		}
+		if err := d.trimResources(ctx, m, files); err != nil {
+			return err
+		}
 	}
 	return errors.Join(
+		d.resources().Trim(now.Add(-charmsOld), func(hash string) bool { return files[hash] }),
 		d.charms().Trim(now.Add(-charmsOld), func(hash string) bool { return used[hash] }),
 		Agents(d.Dir).Trim(now.Add(-agentsOld), func(hash string) bool { return hash == d.Addresses.AgentHash }))
+}
+
+// trimResources removes revisions of the model's resources that no one needs, and adds to files what is left.
+func (d *daemon) trimResources(ctx context.Context, m state.ModelID, files map[string]bool) error {
+	t, left, err := state.TrimResources(ctx, d.Store, m)
+	if err != nil {
+		return fmt.Errorf("remove old resources of model %s: %w", m, err)
+	}
+	maps.Copy(files, left)
+	// When someone is faster, or has just been given one of them, the next time will tell; until then no file goes.
+	if _, err := d.Store.Commit(ctx, t); err != nil {
+		return fmt.Errorf("remove old resources of model %s: %w", m, err)
+	}
+	return nil
 }

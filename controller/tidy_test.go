@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/grigri/grigri/charm"
+	"github.com/grigri/grigri/controller/archive"
 	"github.com/grigri/grigri/controller/logs"
 	"github.com/grigri/grigri/internal/agentapi"
 	"github.com/grigri/grigri/state"
@@ -26,6 +27,9 @@ func TestOnlyWhatNoOneNeedsIsRemoved(t *testing.T) {
 	tx.Create(m.CharmsPath(), nil)
 	used, unused := strings.Repeat("a", 64), strings.Repeat("b", 64)
 	tx.Create(m.CharmPath("web-0"), state.Charm{ID: charm.ID{Name: "web", SHA256: used}})
+	tx.Create(m.ResourcesPath(), nil)
+	tx.Create(m.ApplicationsPath(), nil)
+	tx.Create(m.ResourcePath("web", "data", 0), state.Resource{Charm: "web", Name: "data", SHA256: used})
 	for name, age := range map[string]time.Duration{"old": 2 * time.Hour, "new": time.Minute} {
 		tx.Create(state.RequestPath(name), map[string]any{"when": now.Add(-age), "answer": map[string]any{}})
 	}
@@ -35,17 +39,20 @@ func TestOnlyWhatNoOneNeedsIsRemoved(t *testing.T) {
 	dir := t.TempDir()
 	d := &daemon{Config: Config{Dir: dir, Store: store}, logs: logs.Open(logs.Config{Dir: dir + "/logs"})}
 	defer d.logs.Close()
-	if err := os.MkdirAll(string(d.charms()), 0o700); err != nil {
-		t.Fatal(err)
-	}
 	long := now.Add(-24 * time.Hour)
-	for _, hash := range []string{used, unused} {
-		file := filepath.Join(string(d.charms()), hash)
-		if err := os.WriteFile(file, nil, 0o600); err != nil {
+	archives := map[string]archive.Dir{"charm": d.charms(), "resource": d.resources()}
+	for _, in := range archives {
+		if err := os.MkdirAll(string(in), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Chtimes(file, long, long); err != nil {
-			t.Fatal(err)
+		for _, hash := range []string{used, unused} {
+			file := filepath.Join(string(in), hash)
+			if err := os.WriteFile(file, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chtimes(file, long, long); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	for _, model := range []state.ModelID{m, "gone"} {
@@ -68,12 +75,14 @@ func TestOnlyWhatNoOneNeedsIsRemoved(t *testing.T) {
 	if err := d.trimArchives(ctx, now); err != nil {
 		t.Fatal(err)
 	}
-	if f, _, err := d.charms().Open(used); err != nil {
-		t.Errorf("the archive of a charm: %v", err)
-	} else {
-		_ = f.Close()
-	}
-	if _, _, err := d.charms().Open(unused); err == nil {
-		t.Error("an archive of no charm is kept")
+	for what, in := range archives {
+		if f, _, err := in.Open(used); err != nil {
+			t.Errorf("the file of a %s: %v", what, err)
+		} else {
+			_ = f.Close()
+		}
+		if _, _, err := in.Open(unused); err == nil {
+			t.Errorf("the file of no %s is kept", what)
+		}
 	}
 }

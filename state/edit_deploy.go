@@ -52,6 +52,7 @@ type Deployment struct {
 	Units       int      // of a subordinate: 0 or 1, and none is made
 	Placements  []string // at most one a unit
 	Force       bool     // a base that the charm does not name
+	Resources   map[string]ResourceChoice
 }
 
 // Deployed is what a Deployment has become.
@@ -95,6 +96,9 @@ func deploy(ctx context.Context, r Reader, m ModelID, by By, key Key, d Deployme
 		return t, out, err
 	}
 	if err := checkScale(d, meta.Subordinate); err != nil {
+		return t, out, err
+	}
+	if app.Resources, err = chooseResources(ctx, r, &t, m, by, ch.Value.Charm, nil, d.Resources); err != nil {
 		return t, out, err
 	}
 	numbers, err := count(ctx, r, m, "unit-"+string(d.Name), 0)

@@ -18,6 +18,7 @@ type Refresh struct {
 	Base        charm.Base     // zero: as it is
 	Trust       *bool
 	Force       bool // a base the charm does not name; and units in error take the charm too
+	Resources   map[string]ResourceChoice
 }
 
 // A Refreshed is what a Refresh has changed.
@@ -62,6 +63,9 @@ func setCharm(ctx context.Context, r Reader, m ModelID, by By, key Key, f Refres
 		}
 	}
 	if app.Config, err = checkConfig(now.Options, app.Config, f.Config); err != nil {
+		return t, out, err
+	}
+	if app.Resources, err = chooseResources(ctx, r, &t, m, by, now, app.Resources, f.Resources); err != nil {
 		return t, out, err
 	}
 	var peers []charm.Endpoint

@@ -113,6 +113,7 @@ func (c *cli) deployCommand() *cobra.Command {
 	trust := f.Bool("trust", false, "give the application the cloud's credentials")
 	force := f.Bool("force", false, "use a base that the charm does not name")
 	repository := f.String("repository", "", "the directory to look for the charm in")
+	resources := resourceFlag(cmd)
 	wait := f.Bool("wait", false, "wait until all units are idle")
 	series := f.String("series", "", "the name of the base, as before bases")
 	_ = f.MarkHidden("series")
@@ -141,11 +142,19 @@ func (c *cli) deployCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		chosen, err := resourceWords(*resources)
+		if err != nil {
+			return err
+		}
 		path, err := c.findCharm(args[0], *repository)
 		if err != nil {
 			return err
 		}
 		local, err := readCharm(path)
+		if err != nil {
+			return err
+		}
+		files, err := openResources(chosen, local.charm.Meta)
 		if err != nil {
 			return err
 		}
@@ -184,8 +193,11 @@ func (c *cli) deployCommand() *cobra.Command {
 			return err
 		}
 		c.infof("Located local charm %q, revision %d", charm.ID.Name, charm.ID.Revision)
+		if err := c.uploadResources(cmd.Context(), m, files); err != nil {
+			return err
+		}
 		made, err := m.Deploy(cmd.Context(), userapi.Deploy{Name: state.ApplicationName(name), Charm: local.hash, Config: values, Base: *base,
-			Constraints: wanted, Units: *n, To: places, Trust: *trust, Force: *force})
+			Constraints: wanted, Units: *n, To: places, Trust: *trust, Force: *force, Resources: choicesOf(files)})
 		if err != nil {
 			return err
 		}
@@ -241,12 +253,20 @@ func (c *cli) refreshCommand() *cobra.Command {
 	forceUnits := f.Bool("force-units", false, "the same as --force")
 	repository := f.String("repository", "", "the directory to look for the charm in")
 	trust := f.Bool("trust", false, "give the application the cloud's credentials")
+	resources := resourceFlag(cmd)
 	f.Bool("force-base", false, "use a base that the charm does not name")
 	exclusive(cmd, "path", "switch")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		chosen, err := resourceWords(*resources)
+		if err != nil {
+			return err
+		}
 		where := *path + *swap
 		if where == "" && *repository != "" {
 			where = args[0]
+		}
+		if where == "" && len(chosen) > 0 && *config == nil && *base == "" && !*trust {
+			return c.attachResources(cmd, args[0], chosen)
 		}
 		if where == "" {
 			return fmt.Errorf("%s has a charm from a disk: name the newer charm with --path", args[0])
@@ -259,6 +279,10 @@ func (c *cli) refreshCommand() *cobra.Command {
 			return err
 		}
 		local, err := readCharm(found)
+		if err != nil {
+			return err
+		}
+		files, err := openResources(chosen, local.charm.Meta)
 		if err != nil {
 			return err
 		}
@@ -278,7 +302,10 @@ func (c *cli) refreshCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		done, err := m.Refresh(cmd.Context(), application, userapi.Refresh{Charm: local.hash, Config: values, Base: *base, Force: *force || *forceUnits})
+		if err := c.uploadResources(cmd.Context(), m, files); err != nil {
+			return err
+		}
+		done, err := m.Refresh(cmd.Context(), application, userapi.Refresh{Charm: local.hash, Config: values, Base: *base, Force: *force || *forceUnits, Resources: choicesOf(files)})
 		if err != nil {
 			return err
 		}
@@ -287,7 +314,7 @@ func (c *cli) refreshCommand() *cobra.Command {
 				return err
 			}
 		}
-		if done.From == done.To {
+		if done.From == done.To && len(files) == 0 {
 			c.infof("charm %q: already up to date", done.To.URL())
 			return nil
 		}

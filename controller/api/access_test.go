@@ -20,7 +20,7 @@ import (
 func path(r api.Route) (method, p string) {
 	method, p, _ = strings.Cut(r.Pattern, " ")
 	return method, strings.NewReplacer("{model}", "shop", "{unit}", "web-0", "{application}", "web", "{machine}", "0", "{relation}", "0",
-		"{hash}", strings.Repeat("0", 64), "{operation}", "1", "{task}", "2", "{cloud}", "local", "{credential}", "work").Replace(p)
+		"{hash}", strings.Repeat("0", 64), "{operation}", "1", "{task}", "2", "{cloud}", "local", "{credential}", "work", "{resource}", "data").Replace(p)
 }
 
 func basic(user, password string) http.Header {

@@ -45,6 +45,7 @@ type Config struct {
 	Key       state.Key
 	Authority pki.Authority
 	Charms    archive.Dir
+	Resources archive.Dir
 	Agents    archive.Dir // what every machine may fetch before anyone knows it
 	Logs      *logs.Store
 	Providers func(context.Context, state.Place) (provider.Provider, error) // of a place, as the tree describes it now
@@ -71,7 +72,7 @@ func New(c Config) (*Server, error) {
 	switch {
 	case c.Store == nil, c.Logs == nil, c.Providers == nil:
 		return nil, errors.New("the API needs a store, logs and providers")
-	case c.Charms == "" || c.Agents == "":
+	case c.Charms == "" || c.Agents == "" || c.Resources == "":
 		return nil, errors.New("the API needs directories for archives")
 	}
 	if c.Now == nil {

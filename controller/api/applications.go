@@ -48,11 +48,15 @@ func deploy(ctx context.Context, s *Server, q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	resources, err := s.choices(want.Resources)
+	if err != nil {
+		return nil, err
+	}
 	if want.Name == "" {
 		want.Name = state.ApplicationName(c.ID.Name)
 	}
 	d := state.Deployment{Name: want.Name, Charm: c.ID.String(), Base: base, Config: values(want.Config), Trust: want.Trust,
-		Constraints: want.Constraints, Units: want.Units, Placements: want.To, Force: want.Force}
+		Constraints: want.Constraints, Units: want.Units, Placements: want.To, Force: want.Force, Resources: resources}
 	out, err := once(ctx, s, q, m, "", func(ctx context.Context, r state.Reader, by state.By) (state.Txn, state.Deployed, error) {
 		return state.Deploy(ctx, r, m, by, s.Key, d)
 	})
@@ -238,7 +242,11 @@ func refresh(ctx context.Context, s *Server, q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := state.Refresh{Application: name, Charm: c.ID.String(), Config: values(want.Config), Base: base, Force: want.Force}
+	resources, err := s.choices(want.Resources)
+	if err != nil {
+		return nil, err
+	}
+	f := state.Refresh{Application: name, Charm: c.ID.String(), Config: values(want.Config), Base: base, Force: want.Force, Resources: resources}
 	out, err := once(ctx, s, q, m, "", func(ctx context.Context, r state.Reader, by state.By) (state.Txn, state.Refreshed, error) {
 		return state.SetCharm(ctx, r, m, by, s.Key, f)
 	})

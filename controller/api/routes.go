@@ -36,6 +36,8 @@ func Routes() []Route {
 		{Pattern: userapi.SetConstraintsRoute, Access: Writer, Handle: setModelConstraints},
 		{Pattern: userapi.CharmRoute, Access: Reader, Handle: showCharm},
 		{Pattern: userapi.UploadCharmRoute, Access: Writer, Handle: uploadCharm},
+		{Pattern: userapi.UploadResourceRoute, Access: Writer, Handle: uploadResource, Patient: true},
+		{Pattern: userapi.PayloadsRoute, Access: Reader, Handle: listPayloads},
 
 		{Pattern: userapi.DeployRoute, Access: Writer, Handle: deploy},
 		{Pattern: userapi.ApplicationRoute, Access: Reader, Handle: showApplication},
@@ -49,6 +51,8 @@ func Routes() []Route {
 		{Pattern: userapi.UnexposeRoute, Access: Writer, Handle: unexpose},
 		{Pattern: userapi.TrustRoute, Access: Writer, Handle: setTrust},
 		{Pattern: userapi.ActionsRoute, Access: Reader, Handle: listActions},
+		{Pattern: userapi.ResourcesRoute, Access: Reader, Handle: listResources},
+		{Pattern: userapi.AttachResourceRoute, Access: Writer, Handle: attachResource},
 
 		{Pattern: userapi.AddUnitsRoute, Access: Writer, Handle: addUnits},
 		{Pattern: userapi.UnitRoute, Access: Reader, Handle: showUnit},
@@ -75,6 +79,7 @@ func Routes() []Route {
 		{Pattern: agentapi.EnrolRoute, Access: Open, Handle: enrol}, // a one-time token is asked for
 		{Pattern: agentapi.BinaryRoute, Access: Open, Handle: fetchBinary},
 		{Pattern: agentapi.CharmRoute, Access: Machine, Handle: fetchCharm},
+		{Pattern: agentapi.ResourceRoute, Access: Machine, Handle: fetchResource},
 		{Pattern: agentapi.LogsRoute, Access: Machine, Handle: takeLogs},
 		{Pattern: agentapi.GoalStateRoute, Access: Machine, Handle: goalState},
 		{Pattern: agentapi.ApplicationStatusRoute, Access: Machine, Handle: applicationStatus},

@@ -23,6 +23,7 @@ import (
 //
 //	hook KIND [UNIT]   starts a hook of web/0; the last one is dropped. Relation hooks are of relation db:7.
 //	done               the hook has succeeded
+//	trusted            the application is trusted
 //	leader             the unit leads from now on; "follower": no more
 //	> TOOL ARGS        calls a tool. What follows is its output,
 //	! TEXT             its standard error,
@@ -73,7 +74,7 @@ func play(t *testing.T, file string) {
 		case word == "<":
 			stdin += rest + "\n"
 			continue
-		case word == "hook" || line == "done" || line == "leader" || line == "follower":
+		case word == "hook" || line == "done" || line == "leader" || line == "follower" || line == "trusted":
 			check()
 			where = fmt.Sprintf("%s:%d", file, n)
 			w.direct(t, strings.Fields(line))
@@ -117,6 +118,11 @@ func (w *world) direct(t *testing.T, order []string) {
 		w.unit.Look(func(u *hookstest.Unit) { u.Leads = order[0] == "leader" })
 		w.session.End()
 		w.begin(w.session.Hook)
+	case "trusted":
+		w.unit.Look(func(u *hookstest.Unit) {
+			u.Cloud = &hooks.CloudSpec{Type: "ec2", Name: "aws", Region: "eu-west-1", Endpoint: "https://ec2.example.com",
+				AuthType: "access-key", Attributes: map[string]string{"access-key": "AK", "secret-key": "SK"}}
+		})
 	case "hook":
 		w.session.End()
 		h := hooks.Hook{Kind: hooks.Kind(order[1])}
@@ -235,6 +241,7 @@ func webCharm() charm.Charm {
 			"cluster": {Name: "cluster", Interface: "ring", Role: charm.Peer, Scope: charm.Global},
 		},
 		ExtraBindings: []string{"admin"},
+		Payloads:      map[string]string{"monitor": "docker"},
 	}}
 }
 
@@ -264,6 +271,7 @@ func web() *hookstest.Unit {
 			7:  {"web": {"want": "shop"}, "mysql": {"version": "8"}},
 			10: {"web": {}, "cache": {}},
 		},
+		Files:     map[string]string{"data": "/var/lib/juju/agents/unit-web-0/resources/data/data.tgz"},
 		ForLeader: relation.Settings{"password": "s3"},
 		Kept:      map[string]string{"seen": "1"},
 		Open:      []state.OpenPort{},

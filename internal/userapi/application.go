@@ -21,6 +21,8 @@ type Deploy struct {
 	To          []string              `json:"to,omitempty"`
 	Trust       bool                  `json:"trust,omitempty"`
 	Force       bool                  `json:"force,omitempty"` // a base that the charm does not name
+
+	Resources map[string]ResourceChoice `json:"resources,omitempty"` // by name
 }
 
 // Deployed is what Deploy has made.
@@ -77,6 +79,8 @@ type Refresh struct {
 	Config map[string]string `json:"config,omitempty"`
 	Base   string            `json:"base,omitempty"`
 	Force  bool              `json:"force,omitempty"` // also under units in error, at once
+
+	Resources map[string]ResourceChoice `json:"resources,omitempty"` // by name
 }
 
 // Refreshed says from which charm to which; they are the same when there was nothing to do.
