@@ -32,7 +32,7 @@ type opened struct {
 // of returns the provider of the place. It reads the tree each time: a cloud or a credential that has changed is another provider, and
 // the one before is closed. Whoever is using it then may fail, and tries again.
 func (p *providers) of(ctx context.Context, place state.Place) (provider.Provider, error) {
-	spec, err := p.spec(ctx, place)
+	spec, err := state.ReadSpec(ctx, p.store, p.key, place)
 	if err != nil {
 		return nil, err
 	}
@@ -56,29 +56,6 @@ func (p *providers) of(ctx context.Context, place state.Place) (provider.Provide
 		p.close(have)
 	}
 	return fresh, nil
-}
-
-func (p *providers) spec(ctx context.Context, place state.Place) (provider.Spec, error) {
-	cloud, err := state.ReadIf[provider.Cloud](ctx, p.store, state.CloudPath(place.Cloud))
-	if err != nil {
-		return provider.Spec{}, fmt.Errorf("read cloud %q: %w", place.Cloud, err)
-	}
-	if !cloud.Exists() {
-		return provider.Spec{}, &state.NotFoundError{Kind: "cloud", Name: place.Cloud}
-	}
-	spec := provider.Spec{Cloud: cloud.Value, Region: place.Region, Credential: provider.Credential{AuthType: provider.AuthEmpty}}
-	if place.Credential == "" {
-		return spec, nil
-	}
-	sealed, err := state.ReadIf[state.SealedCredential](ctx, p.store, state.CredentialPath(place.Cloud, place.Credential))
-	if err != nil {
-		return spec, fmt.Errorf("read credential %q for cloud %q: %w", place.Credential, place.Cloud, err)
-	}
-	if !sealed.Exists() {
-		return spec, &state.NotFoundError{Kind: "credential", Name: string(place.Credential)}
-	}
-	spec.Credential, err = sealed.Value.Open(p.key, place.Cloud)
-	return spec, err
 }
 
 // closeAll closes what is open.

@@ -135,16 +135,14 @@ type Writer interface {
 
 // A CloudSpec is a cloud with what is needed to use it.
 type CloudSpec struct {
-	Type             string            `json:"type"`
-	Name             string            `json:"name"`
-	Region           string            `json:"region,omitempty"`
-	Endpoint         string            `json:"endpoint,omitempty"`
-	IdentityEndpoint string            `json:"identityEndpoint,omitempty"`
-	StorageEndpoint  string            `json:"storageEndpoint,omitempty"`
-	AuthType         string            `json:"authType,omitempty"`
-	Attributes       map[string]string `json:"attributes,omitempty"` // of the credential; in no log
-	CACertificates   []string          `json:"caCertificates,omitempty"`
-	SkipTLSVerify    bool              `json:"skipTLSVerify,omitempty"`
+	Type            string            `json:"type"`
+	Name            string            `json:"name"`
+	Region          string            `json:"region,omitempty"`
+	Endpoint        string            `json:"endpoint,omitempty"`
+	AuthType        string            `json:"authType,omitempty"`
+	Attributes      map[string]string `json:"attributes,omitempty"` // of the credential; in no log
+	CACertificates  []string          `json:"caCertificates,omitempty"`
+	ControllerCloud bool              `json:"controllerCloud,omitempty"` // the controllers run there too
 }
 
 // A Relation is one relation as a hook sees it.

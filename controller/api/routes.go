@@ -80,6 +80,7 @@ func Routes() []Route {
 		{Pattern: agentapi.BinaryRoute, Access: Open, Handle: fetchBinary},
 		{Pattern: agentapi.CharmRoute, Access: Machine, Handle: fetchCharm},
 		{Pattern: agentapi.ResourceRoute, Access: Machine, Handle: fetchResource},
+		{Pattern: agentapi.CredentialRoute, Access: Machine, Handle: credential},
 		{Pattern: agentapi.LogsRoute, Access: Machine, Handle: takeLogs},
 		{Pattern: agentapi.GoalStateRoute, Access: Machine, Handle: goalState},
 		{Pattern: agentapi.ApplicationStatusRoute, Access: Machine, Handle: applicationStatus},

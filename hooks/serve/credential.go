@@ -42,13 +42,7 @@ func cloudFields(s hooks.CloudSpec) yamltext.Fields {
 	}
 	add("region", s.Region)
 	add("endpoint", s.Endpoint)
-	add("identity-endpoint", s.IdentityEndpoint)
-	add("storage-endpoint", s.StorageEndpoint)
-	auth := s.AuthType
-	if auth == "" {
-		auth = "empty"
-	}
-	credential := yamltext.Fields{{Name: "auth-type", Value: auth}}
+	credential := yamltext.Fields{{Name: "auth-type", Value: s.AuthType}}
 	if len(s.Attributes) > 0 {
 		credential = append(credential, yamltext.Field{Name: "attrs", Value: s.Attributes})
 	}
@@ -56,8 +50,5 @@ func cloudFields(s hooks.CloudSpec) yamltext.Fields {
 	if len(s.CACertificates) > 0 {
 		f = append(f, yamltext.Field{Name: "cacertificates", Value: s.CACertificates})
 	}
-	if s.SkipTLSVerify {
-		f = append(f, yamltext.Field{Name: "skip-tls-verify", Value: true})
-	}
-	return append(f, yamltext.Field{Name: "is-controller-cloud", Value: true})
+	return append(f, yamltext.Field{Name: "is-controller-cloud", Value: s.ControllerCloud})
 }

@@ -120,7 +120,7 @@ func (w *world) direct(t *testing.T, order []string) {
 		w.begin(w.session.Hook)
 	case "trusted":
 		w.unit.Look(func(u *hookstest.Unit) {
-			u.Cloud = &hooks.CloudSpec{Type: "ec2", Name: "aws", Region: "eu-west-1", Endpoint: "https://ec2.example.com",
+			u.Cloud = &hooks.CloudSpec{Type: "ec2", Name: "aws", Region: "eu-west-1", Endpoint: "https://ec2.example.com", ControllerCloud: true,
 				AuthType: "access-key", Attributes: map[string]string{"access-key": "AK", "secret-key": "SK"}}
 		})
 	case "hook":
