@@ -69,7 +69,7 @@ func worldOn(t testing.TB, admin state.Store) *world {
 		settings: state.ModelConfig{"update-status-hook-interval": "0"}}
 	w.lock = unit.NewLock(w.now)
 	w.edit(func(ctx context.Context, r state.Reader) (state.Txn, error) {
-		return state.Bootstrap(ctx, r, w.by(), state.Founding{Controller: state.Controller{Name: "test"}, Admin: state.User{Name: "admin"}, Model: state.NewModel{UUID: model}})
+		return state.Bootstrap(ctx, r, w.by(), state.Founding{Controller: state.Controller{Name: "test", Cloud: "local"}, Admin: state.User{Name: "admin"}, Model: state.NewModel{UUID: model}})
 	})
 	return w
 }

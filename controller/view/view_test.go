@@ -38,7 +38,7 @@ func grow(tb testing.TB, s state.Store, n int) {
 	}
 	commit(t)
 	by := state.By{User: "admin", Now: time.Now()}
-	if t, _, err = state.AddModel(ctx, s, by, state.NewModel{UUID: m, Name: "shop", Owner: "admin"}); err != nil {
+	if t, _, err = state.AddModel(ctx, s, by, state.NewModel{UUID: m, Name: "shop", Owner: "admin", Cloud: "local"}); err != nil {
 		tb.Fatal(err)
 	}
 	commit(t)
