@@ -157,6 +157,9 @@ func SetModelCredential(ctx context.Context, r Reader, m ModelID, by By, name Cr
 
 // CheckPlace makes t hold only while the cloud and the credential of the place are there, and says what is wrong with it.
 func CheckPlace(ctx context.Context, r Reader, t *Txn, p Place) error {
+	if !cloudName.MatchString(p.Cloud) {
+		return &NotFoundError{"cloud", p.Cloud}
+	}
 	cloud, err := Read[provider.Cloud](ctx, r, CloudPath(p.Cloud))
 	if err != nil {
 		return missing(err, "cloud", p.Cloud)

@@ -47,7 +47,9 @@ func Bootstrap(ctx context.Context, r Reader, by By, f Founding) (Txn, error) {
 	if f.Cloud.Name == "" {
 		f.Cloud = provider.Cloud{Name: f.Controller.Cloud, Type: f.Controller.Cloud}
 	}
-	t.Create(CloudPath(f.Cloud.Name), f.Cloud)
+	if f.Cloud.Name != "" {
+		t.Create(CloudPath(f.Cloud.Name), f.Cloud)
+	}
 	if c := f.Credential; c != nil {
 		f.Model.Credential = NewCredentialName(c.Owner, c.Name)
 		t.Create(CredentialPath(f.Cloud.Name, f.Model.Credential), c)

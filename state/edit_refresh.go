@@ -94,6 +94,7 @@ func setCharm(ctx context.Context, r Reader, m ModelID, by By, key Key, f Refres
 	app.CharmRev++
 	t.Set(rec.Path, app, rec.Version)
 	by.record(&t, m, "refresh", fmt.Sprintf("%s to %s", f.Application, app.Charm.URL()))
+	t.Tell(m, TicketApplication, string(f.Application)) // the charm's profile may be another
 	return t, out, nil
 }
 

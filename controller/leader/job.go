@@ -25,6 +25,7 @@ const (
 	JobList  JobKind = "list"  // what there is
 	JobStart JobKind = "start" // an instance for a machine
 	JobStop  JobKind = "stop"  // the end of a machine's instances, and then of the machine
+	JobFit   JobKind = "fit"   // an instance with open ports and profiles
 	JobReap  JobKind = "reap"  // the end of an instance that belongs to no machine
 )
 
@@ -34,7 +35,8 @@ type Job struct {
 	Place     state.Place
 	Instances []provider.InstanceID
 	Late      bool // stop: the machine goes even when the instances do not
-	item      item // start, stop: the machine
+	item      item // start, stop, fit: the machine
+	fit       plan.Refit
 	orphan    item // reap: the machine that is not there
 	audit     bool // list: and the machines of all models
 }
@@ -68,6 +70,8 @@ func (c Config) do(ctx context.Context, j Job) Result {
 		r.err = c.start(ctx, j)
 	case JobStop:
 		r.err = c.stop(ctx, j)
+	case JobFit:
+		r.err = c.fit(ctx, j)
 	case JobReap:
 		r.err = c.reap(ctx, j)
 	}

@@ -23,6 +23,8 @@ func (l *Leader) look(ctx context.Context, it item) error {
 		return l.lookRelation(ctx, it)
 	case state.TicketMachine:
 		return l.lookMachine(ctx, it)
+	case itemFitting:
+		return l.lookFitting(ctx, it)
 	}
 	l.Log.Warn("a ticket names a kind of thing that there is not", "model", it.model, "kind", it.Kind)
 	return nil
@@ -135,10 +137,8 @@ func (l *Leader) lookApplication(ctx context.Context, it item) error {
 	if err != nil {
 		return err
 	}
-	if !rec.Value.Subordinate {
-		for _, u := range units {
-			l.enqueue(m, state.TicketUnit, string(u))
-		}
+	for _, u := range units {
+		l.enqueue(m, state.TicketUnit, string(u))
 	}
 	return nil
 }
@@ -151,6 +151,9 @@ func (l *Leader) lookUnit(ctx context.Context, it item) error {
 	}
 	fate := plan.UnitFate(u, l.Now())
 	l.again(it, fate.Again)
+	if u.Machine != "" {
+		l.enqueue(m, itemFitting, string(u.Machine))
+	}
 	switch {
 	case fate.Home:
 		if l.homeless[m] == nil {

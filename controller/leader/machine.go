@@ -47,6 +47,7 @@ func (l *Leader) lookMachine(ctx context.Context, it item) error {
 			l.enqueue(m, state.TicketUnit, string(u))
 		}
 	}
+	l.enqueue(m, itemFitting, it.Name)
 	switch a := plan.Provision(*machine, l.sightOf(place, it), l.Now()).(type) {
 	case plan.Wait:
 		l.again(it, a.Until)

@@ -117,7 +117,7 @@ func (l *Leader) Step(ctx context.Context) ([]Job, error) {
 // order: what was asked for comes before what is only audited; what begins to end comes from the top down.
 func (l *Leader) order(a, b item) int {
 	rank := func(it item) int {
-		n := slices.Index([]string{state.TicketModel, state.TicketApplication, state.TicketRelation, state.TicketUnit, state.TicketMachine}, it.Kind)
+		n := slices.Index([]string{state.TicketModel, state.TicketApplication, state.TicketRelation, state.TicketUnit, state.TicketMachine, itemFitting}, it.Kind)
 		if len(l.tickets[it]) == 0 {
 			n += 10
 		}

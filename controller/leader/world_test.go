@@ -36,6 +36,10 @@ type cloud struct {
 	stopErr   error
 	boots     bool // instances are pending at first
 	hangs     bool // starts do not return
+
+	open    map[provider.InstanceID]string // what may reach them
+	portErr error
+	asked   int // for ports
 }
 
 type tagged struct {
@@ -102,6 +106,28 @@ func (c *cloud) List(_ context.Context, controller string) ([]provider.Instance,
 	}
 	slices.SortFunc(out, func(a, b provider.Instance) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	return out, nil
+}
+
+// SetPorts implements provider.Firewaller.
+func (c *cloud) SetPorts(_ context.Context, id provider.InstanceID, want []provider.Rule) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, there := c.instances[id]; !there {
+		return provider.ErrNotFound
+	}
+	if c.portErr != nil {
+		return c.portErr
+	}
+	var open []string
+	for _, r := range want {
+		open = append(open, strings.Join(append([]string{r.String()}, r.Sources...), "<"))
+	}
+	if c.open == nil {
+		c.open = map[provider.InstanceID]string{}
+	}
+	c.open[id] = strings.Join(open, " ")
+	c.asked++
+	return nil
 }
 
 // only is the provider of every place.

@@ -9,7 +9,7 @@ import (
 )
 
 // An Action is what a machine needs next. The set is closed: Nothing, Wait, Look, Start,
-// Adopt, Lose, Stop, Release and Bury.
+// Adopt, Lose, Stop, Release, Bury and Refit.
 type Action interface{ isAction() }
 
 // The actions.
@@ -36,6 +36,11 @@ type (
 	Release struct{}
 	// Bury: the machine is to be removed from the tree.
 	Bury struct{}
+	// Refit: the instance's open ports and profiles are to become exactly these.
+	Refit struct {
+		Rules    []provider.Rule
+		Profiles map[string]provider.Profile
+	}
 )
 
 func (Nothing) isAction() {}
@@ -47,6 +52,7 @@ func (Lose) isAction()    {}
 func (Stop) isAction()    {}
 func (Release) isAction() {}
 func (Bury) isAction()    {}
+func (Refit) isAction()   {}
 
 // A Sight is what a provider has said of one machine: nothing while it has not been Asked, or it Failed to say;
 // otherwise all its instances.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/grigri/grigri/charm"
 	"github.com/grigri/grigri/provider"
@@ -140,6 +141,9 @@ func (b builder) machine(id state.MachineID, m MachineRecord) Machine {
 	if m.Instance != nil {
 		b.instance(&out, *m.Instance)
 	}
+	if f := m.Fitting; f != nil && f.Error != "" {
+		out.Modification = Info{Current: "error", Message: failed(f.Error, f.Failures, f.Retry), Since: since(f.Since)}
+	}
 	if r := m.Report; r != nil {
 		out.Hostname = r.Hostname
 		if r.Base.Name != "" {
@@ -167,14 +171,7 @@ func (b builder) instance(out *Machine, i state.Instance) {
 	out.Instance = Info{Current: string(i.State), Message: i.Message, Since: since(i.Since)}
 	switch {
 	case i.ID == "" && i.Error != "":
-		out.Instance.Current, out.Instance.Message = "provisioning error", i.Error
-		if i.Failures > 0 {
-			out.Instance.Message += fmt.Sprintf(" (failed %d times", i.Failures)
-			if !i.Retry.IsZero() {
-				out.Instance.Message += ", next try " + moment(i.Retry)
-			}
-			out.Instance.Message += ")"
-		}
+		out.Instance.Current, out.Instance.Message = "provisioning error", failed(i.Error, i.Failures, i.Retry)
 	case out.Instance.Current == "":
 		out.Instance.Current = "pending"
 	case i.State == provider.Running && i.Message == "":
@@ -182,6 +179,17 @@ func (b builder) instance(out *Machine, i state.Instance) {
 	case i.State == provider.Gone:
 		out.Instance.Current, out.Instance.Message = "error", also("the provider has no such instance any more", i.Message)
 	}
+}
+
+// failed is what could not be done, and when it will be tried again.
+func failed(text string, times int, retry time.Time) string {
+	switch {
+	case times == 0:
+		return text
+	case retry.IsZero():
+		return fmt.Sprintf("%s (failed %d times)", text, times)
+	}
+	return fmt.Sprintf("%s (failed %d times, next try %s)", text, times, moment(retry))
 }
 
 func hardware(h provider.Hardware) string {

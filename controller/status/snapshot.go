@@ -45,6 +45,7 @@ type MachineRecord struct {
 	Instance *state.Instance
 	Report   *state.MachineReport
 	Agent    *state.Presence
+	Fitting  *state.Fitting
 }
 
 // A RelationRecord is what the tree says of a relation.

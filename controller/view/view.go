@@ -143,6 +143,7 @@ func (v *reading) machine(ctx context.Context, node string) error {
 	into(ctx, v.r, v.m.InstancePath(id), &m.Instance, &err)
 	into(ctx, v.r, v.m.MachineReportPath(id), &m.Report, &err)
 	into(ctx, v.r, v.m.MachineAgentPath(id), &m.Agent, &err)
+	into(ctx, v.r, v.m.FittingPath(id), &m.Fitting, &err)
 	v.mu.Lock()
 	v.into.Machines[id] = m
 	v.mu.Unlock()
