@@ -141,5 +141,12 @@ type Charm struct {
 	Actions map[string]Action `json:"actions,omitempty"`
 	Bases   []Base            `json:"bases,omitempty"`   // from manifest.yaml
 	Version string            `json:"version,omitempty"` // the first line of the version file
-	Profile map[string]any    `json:"profile,omitempty"` // lxd-profile.yaml
+	Profile *Profile          `json:"profile,omitempty"` // lxd-profile.yaml; nil without one, or with an empty one
+}
+
+// A Profile is what a charm wants of the container that it runs in. Only LXD has a use for it; its fields are provider.Profile's.
+type Profile struct {
+	Description string                       `json:"description,omitempty"`
+	Config      map[string]string            `json:"config,omitempty"`
+	Devices     map[string]map[string]string `json:"devices,omitempty"`
 }

@@ -21,23 +21,37 @@ func readBases(v value) []Base {
 }
 
 // readProfile reads lxd-profile.yaml and refuses what would let a charm out of its container or bind the host.
-func readProfile(v value) map[string]any {
+func readProfile(v value) *Profile {
 	if v.empty() {
 		return nil
 	}
+	p := &Profile{Description: v.get("description").text()}
 	for _, e := range v.get("config").entries() {
 		for _, prefix := range []string{"boot", "limits", "migration"} {
 			if strings.HasPrefix(e.key, prefix) {
 				e.value.fail("a charm's profile may not set %s*", prefix)
 			}
 		}
+		if p.Config == nil {
+			p.Config = map[string]string{}
+		}
+		p.Config[e.key] = e.value.scalar()
 	}
 	for _, e := range v.get("devices").entries() {
 		e.value.get("type").word("", "unix-char", "unix-block", "gpu", "usb")
+		device := map[string]string{}
+		for _, field := range e.value.entries() {
+			device[field.key] = field.value.scalar()
+		}
+		if p.Devices == nil {
+			p.Devices = map[string]map[string]string{}
+		}
+		p.Devices[e.key] = device
 	}
-	v.get("description").text()
-	profile, _ := v.plain().(map[string]any)
-	return profile
+	if p.Description == "" && p.Config == nil && p.Devices == nil {
+		return nil
+	}
+	return p
 }
 
 // basesOf are the bases that charmcraft.yaml says the charm runs on.

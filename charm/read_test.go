@@ -123,8 +123,8 @@ devices: {gpu: {type: nvidia.com/gpu, countmin: 1, countmax: 2}}
 		},
 		Bases:   []charm.Base{{Name: "ubuntu", Channel: "22.10", Architectures: []string{"amd64"}}, {Name: "debian", Channel: "12"}},
 		Version: "v1.2-3",
-		Profile: map[string]any{"config": map[string]any{"security.nesting": "true"},
-			"devices": map[string]any{"tun": map[string]any{"type": "unix-char", "path": "/dev/net/tun"}}},
+		Profile: &charm.Profile{Config: map[string]string{"security.nesting": "true"},
+			Devices: map[string]map[string]string{"tun": {"type": "unix-char", "path": "/dev/net/tun"}}},
 	}
 	if !reflect.DeepEqual(got, want) {
 		g, _ := json.MarshalIndent(got, "", " ")

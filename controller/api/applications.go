@@ -40,7 +40,7 @@ func deploy(ctx context.Context, s *Server, q *request) (any, error) {
 		return nil, err
 	}
 	m := q.model.UUID
-	c, err := s.charmOf(ctx, s.Store, m, want.Charm)
+	c, err := s.runnable(ctx, s.Store, m, want.Charm)
 	if err != nil {
 		return nil, err
 	}
@@ -234,7 +234,7 @@ func refresh(ctx context.Context, s *Server, q *request) (any, error) {
 		return nil, err
 	}
 	m := q.model.UUID
-	c, err := s.charmOf(ctx, s.Store, m, want.Charm)
+	c, err := s.runnable(ctx, s.Store, m, want.Charm)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/grigri/grigri/charm"
 	"github.com/grigri/grigri/controller/archive"
+	"github.com/grigri/grigri/internal/version"
 	"github.com/grigri/grigri/state"
 )
 
@@ -75,6 +76,18 @@ func (s *Server) charmOf(ctx context.Context, r state.Reader, m state.ModelID, t
 		err = notFound("charm", text)
 	}
 	return rec.Value, err
+}
+
+// runnable is the charm that a user names, if it can run here.
+func (s *Server) runnable(ctx context.Context, r state.Reader, m state.ModelID, text string) (state.Charm, error) {
+	c, err := s.charmOf(ctx, r, m, text)
+	if err != nil {
+		return c, err
+	}
+	if reasons := charm.CheckAssumes(c.Charm.Meta.Assumes, version.Juju, nil); len(reasons) > 0 {
+		return c, invalid(fmt.Sprintf("charm %q cannot run here: %s", c.ID.URL(), strings.Join(reasons, "; ")))
+	}
+	return c, nil
 }
 
 func isHash(text string) bool { return len(text) == 64 && strings.Trim(text, "0123456789abcdef") == "" }

@@ -97,3 +97,20 @@ func TestAnUploadIsNeverInMemory(t *testing.T) {
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+func TestACharmThatAssumesWhatIsNotHereIsRefused(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("web", 1)
+	c := w.upload(map[string]string{"metadata.yaml": "name: web\nsummary: x\ndescription: x\nassumes: [juju >= 4.0, k8s-api]\n", "dispatch": "#!/bin/sh\n"})
+	const want = `charm "local:web-1" cannot run here: charm requires juju >= 4.0, this is 3.6`
+	_, err := w.m.Deploy(t.Context(), userapi.Deploy{Name: "other", Charm: c.ID.SHA256, Units: 1})
+	if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), `feature "k8s-api"`) {
+		t.Errorf("deploy: %v, want %s", err, want)
+	}
+	if _, err := w.m.Refresh(t.Context(), "web", userapi.Refresh{Charm: c.ID.SHA256}); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("refresh: %v, want %s", err, want)
+	}
+	if app, err := w.m.Application(t.Context(), "web"); err != nil || app.Charm.Revision != 0 {
+		t.Errorf("after it: %+v, %v", app, err)
+	}
+}

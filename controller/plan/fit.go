@@ -1,13 +1,12 @@
 package plan
 
 import (
-	"fmt"
 	"maps"
 	"reflect"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/grigri/grigri/charm"
 	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/state"
 )
@@ -17,7 +16,7 @@ type Tenant struct {
 	Application state.ApplicationName
 	Open        []state.OpenPort
 	Exposed     state.Exposed  // of the application
-	Profile     map[string]any // of its charm
+	Profile     *charm.Profile // of its charm
 }
 
 // Rules is what may reach a machine on which these units are: their open ports, to those to whom their applications are exposed. What a
@@ -80,46 +79,15 @@ func sources(e state.ExposedEndpoint) []string {
 func Profiles(tenants []Tenant) map[string]provider.Profile {
 	var out map[string]provider.Profile
 	for _, t := range tenants {
-		if len(t.Profile) == 0 {
+		if t.Profile == nil {
 			continue
 		}
 		if out == nil {
 			out = map[string]provider.Profile{}
 		}
-		out[string(t.Application)] = profile(t.Profile)
+		out[string(t.Application)] = provider.Profile(*t.Profile)
 	}
 	return out
-}
-
-// profile is a charm's profile as providers take it: all values are text.
-func profile(from map[string]any) provider.Profile {
-	p := provider.Profile{Description: text(from["description"]), Config: texts(from["config"])}
-	if devices, ok := from["devices"].(map[string]any); ok && len(devices) > 0 {
-		p.Devices = map[string]map[string]string{}
-		for name, d := range devices {
-			p.Devices[name] = texts(d)
-		}
-	}
-	return p
-}
-
-func texts(from any) map[string]string {
-	values, ok := from.(map[string]any)
-	if !ok || len(values) == 0 {
-		return nil
-	}
-	out := map[string]string{}
-	for k, v := range values {
-		out[k] = text(v)
-	}
-	return out
-}
-
-func text(v any) string {
-	if v == nil {
-		return ""
-	}
-	return strings.TrimSpace(fmt.Sprint(v))
 }
 
 // Fit says what the machine's instance is to be fitted with, when it is not: Refit, Wait, or Nothing. An instance of which nothing

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/grigri/grigri/charm"
 	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/state"
 )
@@ -83,8 +84,8 @@ func TestRules(t *testing.T) {
 }
 
 func TestProfiles(t *testing.T) {
-	got := Profiles([]Tenant{{Application: "db"}, {Application: "web", Profile: map[string]any{"description": "x", "config": map[string]any{"security.nesting": true},
-		"devices": map[string]any{"tun": map[string]any{"type": "unix-char", "major": 10}}}}})
+	got := Profiles([]Tenant{{Application: "db"}, {Application: "web", Profile: &charm.Profile{Description: "x", Config: map[string]string{"security.nesting": "true"},
+		Devices: map[string]map[string]string{"tun": {"type": "unix-char", "major": "10"}}}}})
 	want := map[string]provider.Profile{"web": {Description: "x", Config: map[string]string{"security.nesting": "true"},
 		Devices: map[string]map[string]string{"tun": {"type": "unix-char", "major": "10"}}}}
 	if !reflect.DeepEqual(got, want) {
@@ -106,7 +107,7 @@ func TestFit(t *testing.T) {
 	}
 	open := []Tenant{tenant(t, "80; *=")}
 	rules := Rules(open)
-	profiled := []Tenant{{Application: "web", Profile: map[string]any{"config": map[string]any{"a": "b"}}}}
+	profiled := []Tenant{{Application: "web", Profile: &charm.Profile{Config: map[string]string{"a": "b"}}}}
 	for _, c := range []struct {
 		name    string
 		machine Machine
