@@ -204,6 +204,15 @@ func readSize(v value) int {
 	if text == "" {
 		return 0
 	}
+	n, ok := ParseSize(text)
+	if !ok {
+		v.fail("expected a size like 512M or 1G, got %q", text)
+	}
+	return n
+}
+
+// ParseSize reads a size and returns it in MiB, rounded up; a suffix of M, G, T or P multiplies, and MiB, GB and so on are the same.
+func ParseSize(text string) (mib int, ok bool) {
 	number := strings.TrimSuffix(strings.TrimSuffix(text, "B"), "i")
 	mult := 1.0
 	for i, suffix := range []string{"M", "G", "T", "P"} {
@@ -214,12 +223,11 @@ func readSize(v value) int {
 	}
 	n, err := strconv.ParseFloat(number, 64)
 	if err != nil || strings.Trim(number, "0123456789.") != "" || n*mult > 1<<40 {
-		v.fail("expected a size like 512M or 1G, got %q", text)
-		return 0
+		return 0, false
 	}
-	mib := int(n * mult)
+	mib = int(n * mult)
 	if float64(mib) < n*mult {
 		mib++
 	}
-	return mib
+	return mib, true
 }

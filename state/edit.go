@@ -117,6 +117,7 @@ const DefaultDeadline = 10 * time.Minute
 // An Ending is how a user wants something to go.
 type Ending struct {
 	Force   bool          // do not wait, run no hooks
+	Destroy bool          // persistent storage too
 	Timeout time.Duration // zero: DefaultDeadline
 }
 
@@ -129,7 +130,7 @@ func (e Ending) end(by By, was End) End {
 	if e.Force {
 		timeout = 0
 	}
-	return was.Sooner(End{Life: Dying, Deadline: by.Now.Add(timeout), Force: e.Force})
+	return was.Sooner(End{Life: Dying, Deadline: by.Now.Add(timeout), Force: e.Force, Destroy: e.Destroy})
 }
 
 // Sooner is the end of something that both e and o are the end of.
@@ -141,12 +142,13 @@ func (e End) Sooner(o End) End {
 		e.Deadline = o.Deadline
 	}
 	e.Force = e.Force || o.Force
+	e.Destroy = e.Destroy || o.Destroy
 	return e
 }
 
 // same says whether two ends are one.
 func (e End) same(o End) bool {
-	return e.Life == o.Life && e.Force == o.Force && e.Deadline.Equal(o.Deadline)
+	return e.Life == o.Life && e.Force == o.Force && e.Destroy == o.Destroy && e.Deadline.Equal(o.Deadline)
 }
 
 // full says that a transaction which can go on in another one should end here.

@@ -142,7 +142,12 @@ func addSubordinate(ctx context.Context, r Reader, m ModelID, by By, key Key, pr
 	u := name.Unit(numbers.take())
 	numbers.save(&t)
 	t.Check(app.Path, app.Version)
-	addUnit(&t, m, u, Unit{Machine: unit.Value.Machine, Principal: principal, Created: by.Now})
+	s, err := storesOf(ctx, r, m, by, app.Value)
+	if err != nil {
+		return Txn{}, err
+	}
+	addUnit(&t, m, s, u, Unit{Machine: unit.Value.Machine, Principal: principal, Created: by.Now})
+	s.save(&t)
 	unit.Value.Subordinates = withUnit(unit.Value.Subordinates, u)
 	t.Set(unit.Path, unit.Value, unit.Version)
 	machine.Value.Units = withUnit(machine.Value.Units, u)

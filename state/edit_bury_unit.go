@@ -79,6 +79,9 @@ func buryUnit(ctx context.Context, r Reader, m ModelID, by By, key Key, u UnitNa
 		return t, false, nil
 	}
 	t.Delete(unit.Path, unit.Version)
+	if err := freeAll(ctx, r, &t, m, by, unit.Value); err != nil {
+		return t, false, err
+	}
 	if p := unit.Value.Principal; p != "" {
 		principal, err := ReadIf[Unit](ctx, r, m.UnitPath(p))
 		if err != nil {

@@ -49,9 +49,12 @@ type Deployment struct {
 	Config      map[string]any // as it came: text, or values of YAML or JSON
 	Trust       bool
 	Constraints provider.Constraints
-	Units       int      // of a subordinate: 0 or 1, and none is made
-	Placements  []string // at most one a unit
-	Force       bool     // a base that the charm does not name
+	Units       int              // of a subordinate: 0 or 1, and none is made
+	Placements  []string         // at most one a unit
+	Force       bool             // a base that the charm does not name
+	Has         provider.Storage // what storage the cloud has
+	Storage     map[string]Directive
+	Attach      []StorageID // storage that is there, for the only unit
 	Resources   map[string]ResourceChoice
 }
 
@@ -95,7 +98,14 @@ func deploy(ctx context.Context, r Reader, m ModelID, by By, key Key, d Deployme
 	if app.Config, err = checkConfig(ch.Value.Charm.Options, nil, d.Config); err != nil {
 		return t, out, err
 	}
-	if err := checkScale(d, meta.Subordinate); err != nil {
+	if app.Storage, err = completeAll(ctx, r, &t, m, d.Has, meta, d.Storage); err != nil {
+		return t, out, err
+	}
+	stores, err := openStores(ctx, r, m, by, app, meta)
+	if err != nil {
+		return t, out, err
+	}
+	if err := checkScale(d, meta.Subordinate, stores); err != nil {
 		return t, out, err
 	}
 	if app.Resources, err = chooseResources(ctx, r, &t, m, by, ch.Value.Charm, nil, d.Resources); err != nil {
@@ -124,15 +134,21 @@ func deploy(ctx context.Context, r Reader, m ModelID, by By, key Key, d Deployme
 		if err := checkPlacements(ctx, r, &t, m, app, d.Placements); err != nil {
 			return t, out, err
 		}
-		out.Units = addUnits(&t, m, by, d.Name, numbers, Record[Promise]{}, d.Units, d.Placements)
+		first, err := stores.takeAll(ctx, r, &t, d.Name.Unit(numbers.next), d.Units, d.Attach)
+		if err != nil {
+			return t, out, err
+		}
+		out.Units = addUnits(&t, m, by, d.Name, numbers, stores, Record[Promise]{}, d.Units, first, d.Placements)
 	}
 	numbers.save(&t)
 	by.record(&t, m, "deploy", fmt.Sprintf("%s from %s", d.Name, app.Charm.URL()))
 	return t, out, nil
 }
 
-func checkScale(d Deployment, subordinate bool) error {
+func checkScale(d Deployment, subordinate bool, s *stores) error {
 	switch {
+	case subordinate && len(d.Attach) > 0:
+		return invalid("cannot use --attach-storage with subordinate application")
 	case subordinate && (d.Units > 1 || len(d.Placements) > 0):
 		return invalid("cannot use --num-units or --to with subordinate application")
 	case subordinate && !d.Constraints.IsZero():
@@ -140,7 +156,7 @@ func checkScale(d Deployment, subordinate bool) error {
 	case d.Units < 0:
 		return invalid("number of units must not be negative, got %d", d.Units)
 	}
-	if err := checkNumber(d.Units, d.Placements); err != nil {
+	if err := checkNumber(d.Units, d.Placements, s); err != nil {
 		return err
 	}
 	return checkContainer(d.Constraints)

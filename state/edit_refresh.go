@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/grigri/grigri/charm"
+	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/relation"
 )
 
@@ -17,7 +18,9 @@ type Refresh struct {
 	Config      map[string]any // laid over the settings that still fit
 	Base        charm.Base     // zero: as it is
 	Trust       *bool
-	Force       bool // a base the charm does not name; and units in error take the charm too
+	Has         provider.Storage     // what storage the cloud has
+	Storage     map[string]Directive // laid over what the application has
+	Force       bool                 // a base the charm does not name; and units in error take the charm too
 	Resources   map[string]ResourceChoice
 }
 
@@ -65,6 +68,9 @@ func setCharm(ctx context.Context, r Reader, m ModelID, by By, key Key, f Refres
 	if app.Config, err = checkConfig(now.Options, app.Config, f.Config); err != nil {
 		return t, out, err
 	}
+	if err := restore(ctx, r, &t, m, f, &app, now.Meta); err != nil {
+		return t, out, err
+	}
 	if app.Resources, err = chooseResources(ctx, r, &t, m, by, now, app.Resources, f.Resources); err != nil {
 		return t, out, err
 	}
@@ -98,6 +104,30 @@ func setCharm(ctx context.Context, r Reader, m ModelID, by By, key Key, f Refres
 	return t, out, nil
 }
 
+// restore says what storage units of the new charm have. Those that are there get what they lack from the leader.
+func restore(ctx context.Context, r Reader, t *Txn, m ModelID, f Refresh, app *Application, meta charm.Meta) error {
+	want := maps.Clone(f.Storage)
+	if want == nil {
+		want = map[string]Directive{}
+	}
+	for name, d := range app.Storage {
+		d = d.over(f.Storage[name])
+		d.Count = max(d.Count, meta.Storage[name].Min)
+		want[name] = d
+	}
+	all, err := completeAll(ctx, r, t, m, f.Has, meta, want)
+	if err != nil {
+		return err
+	}
+	if maps.Equal(all, app.Storage) {
+		return nil
+	}
+	app.Storage = all
+	app.StorageRev++
+	t.Tell(m, TicketApplication, string(f.Application))
+	return nil
+}
+
 func mayRefresh(f Refresh, app Application, old charm.Meta, now charm.Charm) error {
 	base := app.Base
 	if f.Base.Name != "" {
@@ -112,8 +142,17 @@ func mayRefresh(f Refresh, app Application, old charm.Meta, now charm.Charm) err
 		return invalid("base %q is not supported by charm %q; supported: %s", base, now.Meta.Name, baseNames(now.Bases))
 	}
 	for _, name := range slices.Sorted(maps.Keys(old.Storage)) {
-		if _, ok := now.Meta.Storage[name]; !ok {
+		was := old.Storage[name]
+		is, ok := now.Meta.Storage[name]
+		switch {
+		case !ok:
 			return refused("the new charm removes storage %q", name)
+		case is.Type != was.Type:
+			return refused("storage %q is of type %s, and of type %s in the new charm", name, was.Type, is.Type)
+		case is.Location != was.Location || (is.Max == 1) != (was.Max == 1) && was.Location != "":
+			return refused("the new charm moves storage %q from %q", name, was.Location)
+		case is.Max >= 0 && (was.Max < 0 || was.Max > is.Max):
+			return refused("the new charm allows fewer instances of storage %q: %d", name, is.Max)
 		}
 	}
 	used := map[string]int{}

@@ -7,22 +7,27 @@ import (
 	"strings"
 )
 
-// addUnits makes n units. Those that do not fit into the transaction it promises: KeepPromise makes them.
-func addUnits(t *Txn, m ModelID, by By, app ApplicationName, numbers *counter, promise Record[Promise], n int, placements []string) NumberRange {
+// addUnits makes n units, of which first is the first. Those that do not fit into the transaction it promises: KeepPromise makes them.
+func addUnits(t *Txn, m ModelID, by By, app ApplicationName, numbers *counter, s *stores, promise Record[Promise], n int, first Unit, placements []string) NumberRange {
 	all := numbers.takeAll(n)
 	rest := all
 	var units []UnitName
-	for ; rest.From < rest.To && len(units) < UnitsPerEdit; rest.From++ {
-		u, unit := app.Unit(rest.From), Unit{Created: by.Now}
+	for ; rest.From < rest.To && len(units) < s.unitsPerEdit(); rest.From++ {
+		u, unit := app.Unit(rest.From), Unit{}
+		if len(units) == 0 {
+			unit = first
+		}
+		unit.Created = by.Now
 		if i := len(units); i < len(placements) {
 			unit.Placement = placements[i]
 		}
-		addUnit(t, m, u, unit)
+		addUnit(t, m, s, u, unit)
 		units = append(units, u)
 	}
 	if rest.From < rest.To {
 		Put(t, m.PromisePath(app), promise, Promise{append(slices.Clone(promise.Value.Units), rest)})
 	}
+	s.save(t)
 	tellUnits(t, m, app, units)
 	return all
 }
@@ -49,11 +54,15 @@ func KeepPromise(ctx context.Context, r Reader, m ModelID, by By, name Applicati
 		return t, true, err
 	}
 	t.Check(app.Path, app.Version)
+	s, err := storesOf(ctx, r, m, by, app.Value)
+	if err != nil {
+		return Txn{}, false, err
+	}
 	left := slices.Clone(promise.Value.Units)
 	var units []UnitName
-	for len(left) > 0 && len(units) < UnitsPerEdit {
+	for len(left) > 0 && len(units) < s.unitsPerEdit() {
 		u := name.Unit(left[0].From)
-		addUnit(&t, m, u, Unit{Created: by.Now})
+		addUnit(&t, m, s, u, Unit{Created: by.Now})
 		units = append(units, u)
 		if left[0].From++; left[0].From == left[0].To {
 			left = left[1:]
@@ -64,6 +73,7 @@ func KeepPromise(ctx context.Context, r Reader, m ModelID, by By, name Applicati
 	} else {
 		t.Set(promise.Path, Promise{left}, promise.Version)
 	}
+	s.save(&t)
 	tellUnits(&t, m, name, units)
 	return t, false, nil
 }
@@ -71,13 +81,16 @@ func KeepPromise(ctx context.Context, r Reader, m ModelID, by By, name Applicati
 // fewUnits is how many units have a ticket each; of more the leader looks at the whole application.
 const fewUnits = 20
 
-func addUnit(t *Txn, m ModelID, u UnitName, unit Unit) {
+// addUnit makes a unit with its storage. The caller saves s.
+func addUnit(t *Txn, m ModelID, s *stores, u UnitName, unit Unit) {
+	unit.StorageFor = s.rev
+	s.fill(t, u, &unit)
 	t.Create(m.UnitPath(u), unit)
 	t.Create(m.TasksPath(Receiver(u)), nil)
 }
 
-// AddUnits makes n more units of the application.
-func AddUnits(ctx context.Context, r Reader, m ModelID, by By, name ApplicationName, n int, placements []string) (Txn, Deployed, error) {
+// AddUnits makes n more units of the application. The first, which then must be the only one, gets the storage in attach.
+func AddUnits(ctx context.Context, r Reader, m ModelID, by By, name ApplicationName, n int, placements []string, attach ...StorageID) (Txn, Deployed, error) {
 	var t Txn
 	var out Deployed
 	app, err := aliveApplication(ctx, r, m, name)
@@ -90,7 +103,11 @@ func AddUnits(ctx context.Context, r Reader, m ModelID, by By, name ApplicationN
 	case n < 1:
 		return t, out, invalid("number of units must be at least 1, got %d", n)
 	}
-	if err := checkNumber(n, placements); err != nil {
+	s, err := storesOf(ctx, r, m, by, app.Value)
+	if err != nil {
+		return t, out, err
+	}
+	if err := checkNumber(n, placements, s); err != nil {
 		return t, out, err
 	}
 	t.Check(app.Path, app.Version)
@@ -106,21 +123,25 @@ func AddUnits(ctx context.Context, r Reader, m ModelID, by By, name ApplicationN
 		return Txn{}, out, err
 	}
 	out.Base = app.Value.Base
-	out.Units = addUnits(&t, m, by, name, numbers, promise, n, placements)
+	first, err := s.takeAll(ctx, r, &t, name.Unit(numbers.next), n, attach)
+	if err != nil {
+		return Txn{}, out, fmt.Errorf("add a unit to application %q: %w", name, err)
+	}
+	out.Units = addUnits(&t, m, by, name, numbers, s, promise, n, first, placements)
 	numbers.save(&t)
 	by.record(&t, m, "add-unit", keys(out.Units.Names(name)))
 	return t, out, nil
 }
 
 // checkNumber says whether n units with these placements can be asked for at once.
-func checkNumber(n int, placements []string) error {
+func checkNumber(n int, placements []string, s *stores) error {
 	switch {
 	case n > MaxUnits:
 		return invalid("number of units must be at most %d, got %d", MaxUnits, n)
 	case len(placements) > n:
 		return invalid("%d placements given for %d units", len(placements), n)
-	case len(placements) > UnitsPerEdit:
-		return invalid("at most %d placements can be given at once, got %d", UnitsPerEdit, len(placements))
+	case len(placements) > s.unitsPerEdit():
+		return invalid("at most %d placements can be given at once, got %d", s.unitsPerEdit(), len(placements))
 	}
 	return nil
 }

@@ -33,7 +33,8 @@ func (l Life) Word() string {
 type End struct {
 	Life     Life      `json:"life,omitempty"`
 	Deadline time.Time `json:"deadline,omitzero"`
-	Force    bool      `json:"force,omitempty"` // do not wait and run no hooks
+	Force    bool      `json:"force,omitempty"`   // do not wait and run no hooks
+	Destroy  bool      `json:"destroy,omitempty"` // and its persistent storage with it, which is else kept
 }
 
 // A Controller is what all controllers are: written once, at bootstrap.
@@ -106,8 +107,9 @@ type Application struct {
 	Trust       bool                 `json:"trust,omitempty"`
 	Subordinate bool                 `json:"subordinate,omitempty"`
 	Constraints provider.Constraints `json:"constraints"`
-	Relations   []Membership         `json:"relations,omitempty"` // ordered by id
-	Storage     map[string]Directive `json:"storage,omitempty"`   // what a user wants of the charm's storage, for units to come
+	Relations   []Membership         `json:"relations,omitempty"`  // ordered by id
+	Storage     map[string]Directive `json:"storage,omitempty"`    // what units have of each of the charm's storage when they are made
+	StorageRev  int                  `json:"storageRev,omitempty"` // counts the changes of that
 	Created     time.Time            `json:"created"`
 
 	Resources map[string]UsedResource `json:"resources,omitempty"` // by name; those that have not been given are not in it
@@ -177,6 +179,7 @@ type Unit struct {
 	Subordinates []UnitName     `json:"subordinates,omitempty"`
 	Answer       Answer         `json:"answer"`
 	Storage      []Attachment   `json:"storage,omitempty"`      // ordered by number
+	StorageFor   int            `json:"storageFor,omitempty"`   // Application.StorageRev that it has been given storage for
 	StorageGiven map[string]int `json:"storageGiven,omitempty"` // how much of Ledger.StorageAsked has been heeded
 	Created      time.Time      `json:"created"`
 	End

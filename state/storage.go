@@ -112,6 +112,7 @@ type Pool struct {
 // A Directive is what a user wants of one storage of a charm. Zero fields are left to the charm and the model.
 type Directive struct {
 	Pool    string `json:"pool,omitempty"`
+	Type    string `json:"type,omitempty"` // the pool's, once the directive is an application's
 	SizeMiB int    `json:"sizeMiB,omitempty"`
 	Count   int    `json:"count,omitempty"`
 }
