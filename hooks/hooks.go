@@ -108,6 +108,8 @@ type Reader interface {
 	Status(ctx context.Context) (state.StatusInfo, error)
 	ApplicationStatus(ctx context.Context) (ApplicationStatus, error)
 	GoalState(ctx context.Context) (GoalState, error)
+	// Storage is what storage the unit has.
+	Storage(ctx context.Context) (Storage, error)
 	// Resource is the path of a resource's file, which it fetches unless this revision is there already. It wraps ErrNoResource.
 	Resource(ctx context.Context, name string) (path string, err error)
 	Payloads(ctx context.Context) ([]state.Payload, error)
@@ -194,6 +196,7 @@ type Effects struct {
 	Application map[state.RelationID]relation.Settings // its application's; only a leader
 	Ports       []PortChange                           // in the order they were asked for
 	State       map[string]*string                     // nil removes
+	Storage     map[string]int                         // how many more of each storage
 	Action      *ActionOutcome
 	Secrets     map[state.SecretID]state.SecretChange
 	Tracked     map[state.SecretID]*state.Tracked // secrets of others that have been read; nil: tracked no more
@@ -215,5 +218,5 @@ type ActionOutcome struct {
 // Empty says whether nothing has been asked for.
 func (e Effects) Empty() bool {
 	return len(e.Settings) == 0 && len(e.Application) == 0 && len(e.Ports) == 0 && len(e.State) == 0 && e.Action == nil &&
-		len(e.Secrets) == 0 && len(e.Tracked) == 0
+		len(e.Storage) == 0 && len(e.Secrets) == 0 && len(e.Tracked) == 0
 }

@@ -90,6 +90,7 @@ type Held struct {
 	Location string    `json:"location"`           // a directory, or a block device
 	Attached bool      `json:"attached,omitempty"` // the charm has been told, and not yet that it goes
 	Problem  string    `json:"problem,omitempty"`  // why it is not in its place, or does not leave it
+	Leaving  bool      `json:"leaving,omitempty"`  // of Problem: which of the two
 	Failures int       `json:"failures,omitempty"` // in a row
 	At       time.Time `json:"at,omitzero"`        // of the last of them
 }

@@ -95,7 +95,11 @@ func (m *machine) runOf(u state.UnitName) state.Presence {
 }
 
 func (m *machine) paths(u state.UnitName) unit.Paths {
-	return unit.PathsBelow(m.DataDir, u, m.HookTool)
+	p := unit.PathsBelow(m.DataDir, u, m.HookTool)
+	if m.Address != "" { // one of several on its host: all that is its own is below its directory
+		p.Storage.Root, p.Storage.Shared = filepath.Join(m.DataDir, "storage", ".root"), true
+	}
+	return p
 }
 
 // endUnits ends the agents of all units but those that are wanted, and removes what is theirs.

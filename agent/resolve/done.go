@@ -22,6 +22,10 @@ func Done(l Local, r Remote, op Op) Local {
 			Endpoint: theirs.Endpoint, Remote: theirs.Remote, Peer: theirs.Role == charm.Peer}})
 	case Exit:
 		l = without(l, op.Relation)
+	case Mount:
+		l = mounted(l, r, op.Storage)
+	case Unmount:
+		l = holding(l, op.Storage, nil)
 	case Run:
 		l = ran(l, r, op.Hook)
 	case Skip:
@@ -79,6 +83,8 @@ func ran(l Local, r Remote, h hooks.Hook) Local {
 		}
 	case hooks.LeaderSettingsChanged:
 		l.Term, l.LeaderSeen = "", r.LeaderSettings
+	case hooks.StorageAttached, hooks.StorageDetaching:
+		l = toldOf(l, r, h)
 	case hooks.RelationBroken:
 		l = without(l, h.Relation)
 	case hooks.RelationCreated, hooks.RelationJoined, hooks.RelationChanged, hooks.RelationDeparted:

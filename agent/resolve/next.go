@@ -13,17 +13,37 @@ import (
 
 // Next returns what the unit does next. The order of the cases is the contract with charms.
 func Next(l Local, r Remote, now time.Time) Op {
+	op := next(l, r, now)
+	if w, ok := op.(Wait); ok {
+		w.Until = sooner(w.Until, retryStorage(l, r, now))
+		return w
+	}
+	return op
+}
+
+func next(l Local, r Remote, now time.Time) Op {
 	dying := r.Life != state.Alive
 	switch {
 	case l.Phase == state.Gone, r.Life == state.Dead, dying && r.Force:
 		return Leave{}
 	case dying && (l.Phase == state.New || l.Phase == state.Unpacked):
+		if op := letGo(l, r, now); op != nil {
+			return op
+		}
 		return Leave{} // never installed, so there is nothing for the charm to undo
+	}
+	if op := nextMount(l, r, now); op != nil {
+		return op
+	}
+	switch {
 	case l.Failed != nil:
 		return nextFailed(l, r, now)
 	case l.Phase == state.New, l.Phase == state.Unpacked && l.CharmRev != r.CharmRev:
 		return Unpack{r.Charm, r.CharmRev}
 	case l.Phase == state.Unpacked:
+		if op := nextFirstStorage(l, r, now); op != nil {
+			return op
+		}
 		return run(hooks.Install)
 
 	// Nothing comes between the hooks of a chain.
@@ -45,6 +65,9 @@ func Next(l Local, r Remote, now time.Time) Op {
 	}
 	if len(r.Tasks) > 0 {
 		return RunTask{r.Tasks[0]}
+	}
+	if op := nextStorage(l, r, now); op != nil {
+		return op
 	}
 	if dying {
 		return nextLeaving(l, r, now)
@@ -89,13 +112,13 @@ func nextFailed(l Local, r Remote, now time.Time) Op {
 	h := failedHook(l)
 	answered := r.Answer.Rev > l.Answer
 	due := l.Failed.At.Add(backoff(l.Failed.Attempts))
-	late := r.Life != state.Alive && !r.Deadline.IsZero()
+	ends := r.Life != state.Alive && !r.Deadline.IsZero()
 	switch {
 	case moot(h, l, r):
 		return Skip{h, Moot}
 	case answered && r.Answer.Skip:
 		return Skip{h, Resolved}
-	case late && !now.Before(r.Deadline):
+	case ends && late(r.End, now):
 		return Skip{h, Late}
 	case l.CharmRev != r.CharmRev:
 		return Unpack{r.Charm, r.CharmRev}
@@ -109,7 +132,7 @@ func nextFailed(l Local, r Remote, now time.Time) Op {
 		w.Until = due
 		w.Reason += ", runs again at " + clock(due)
 	}
-	if late {
+	if ends {
 		if w.Until.IsZero() || r.Deadline.Before(w.Until) {
 			w.Until = r.Deadline
 		}
@@ -122,6 +145,13 @@ func nextFailed(l Local, r Remote, now time.Time) Op {
 func moot(h hooks.Hook, l Local, r Remote) bool {
 	if h.Endpoint != "" {
 		_, wanted := r.Relations[h.Relation]
+		return !wanted
+	}
+	switch h.Kind {
+	case hooks.StorageAttached:
+		return leaves(r, h.Storage)
+	case hooks.StorageDetaching:
+		_, wanted := r.Storage[h.Storage]
 		return !wanted
 	}
 	return h.Kind == hooks.LeaderElected && !r.Leader
@@ -146,7 +176,10 @@ func nextLeaving(l Local, r Remote, now time.Time) Op {
 			return Exit{id, mine.Endpoint}
 		}
 	}
-	if len(r.Subordinates) == 0 || !r.Deadline.IsZero() && !now.Before(r.Deadline) {
+	if op := letGo(l, r, now); op != nil {
+		return op
+	}
+	if len(r.Subordinates) == 0 || late(r.End, now) {
 		return Leave{}
 	}
 	names := make([]string, len(r.Subordinates))

@@ -46,6 +46,8 @@ type Remote struct {
 
 	Boot         string // the machine's boot id; empty: not known
 	Relations    map[state.RelationID]Relation
+	Stores       []string // the storage that the charm whose files are in place declares
+	Storage      map[state.StorageID]Storage
 	Subordinates []state.UnitName // of this principal, that are still there
 	Tasks        []state.TaskID   // without a result, in order
 	UpdateStatus time.Time        // when update-status is due, counted from the last commit (Local.When); zero: never
@@ -67,13 +69,13 @@ type Relation struct {
 	Application state.Stamp
 }
 
-// An Op is the next thing to do. The set is closed: Unpack, Run, Enter, Exit, Skip, RunTask, Wait and Leave.
+// An Op is the next thing to do. The set is closed: Unpack, Run, Enter, Exit, Mount, Unmount, Skip, RunTask, Wait and Leave.
 type Op interface {
 	isOp()
 	String() string
 }
 
-// The operations. All but Wait are followed by Done, or Run by Failed, and by a Commit.
+// The operations. All but Wait are followed by Done, or Run by Failed and Mount and Unmount by Misplaced, and by a Commit.
 type (
 	// Unpack puts the charm's files in place.
 	Unpack struct {

@@ -100,6 +100,8 @@ type player struct {
 	faults map[string]string   // hook -> fail, crash, stop: what its next run meets
 	during map[string][]string // the first word of an operation -> a change made while it runs next
 	charms map[int][]string    // CharmRev -> the charm's endpoints
+	stores map[int][]string    // CharmRev -> the charm's storage
+	placed map[state.StorageID]bool
 	err    error
 }
 
@@ -110,9 +112,12 @@ func newPlayer() *player {
 		faults:     map[string]string{},
 		during:     map[string][]string{},
 		charms:     map[int][]string{1: {"db", "cache", "cluster", "info"}},
+		stores:     map[int][]string{},
+		placed:     map[state.StorageID]bool{},
 		r: Remote{
 			Unit: "web/0", Charm: charm.ID{Name: "web", Revision: 1}, CharmRev: 1, Config: "c1",
 			Term: "n0", LeaderSettings: 1, Boot: "boot1", Relations: map[state.RelationID]Relation{},
+			Storage: map[state.StorageID]Storage{},
 		},
 	}
 }
@@ -154,6 +159,18 @@ func (p *player) run() []string {
 				say(op.String())
 				to = Done(p.local, r, op)
 			}
+		case Mount, Unmount:
+			if p.faults[verb] != "" {
+				delete(p.faults, verb)
+				say(op.String() + " FAILS")
+				to = Misplaced(p.local, r, op, p.now, "no such device")
+				break
+			}
+			if m, ok := op.(Mount); ok {
+				p.placed[m.Storage] = true
+			}
+			say(op.String())
+			to = Done(p.local, r, op)
 		default:
 			say(op.String())
 			to = Done(p.local, r, op)
@@ -186,6 +203,12 @@ func (p *player) snapshot() Remote {
 	}
 	r.Tasks = slices.Clone(p.r.Tasks)
 	r.Endpoints = p.charms[p.local.CharmRev]
+	r.Stores = p.stores[p.local.CharmRev]
+	r.Storage = map[state.StorageID]Storage{}
+	for id, s := range p.r.Storage {
+		s.Mounted = p.placed[id]
+		r.Storage[id] = s
+	}
 	return r
 }
 
@@ -216,6 +239,7 @@ func (p *player) change(w []string) error {
 			p.r.Charm.Revision = num(1)
 		}
 		p.charms[p.r.CharmRev+1] = p.charms[p.r.CharmRev]
+		p.stores[p.r.CharmRev+1] = p.stores[p.r.CharmRev]
 		p.r.CharmRev++
 		if len(w) > 2 {
 			p.charms[p.r.CharmRev] = w[2:]
@@ -223,6 +247,16 @@ func (p *player) change(w []string) error {
 		p.r.ForceCharm = w[0] == "force-charm"
 	case "endpoints":
 		p.charms[p.r.CharmRev] = w[1:]
+	case "stores":
+		p.stores[p.r.CharmRev] = w[1:]
+	case "storage":
+		p.r.Storage[state.StorageID(arg(1))] = Storage{Kind: state.Filesystem, Location: "/srv/" + arg(1), Ready: arg(2) != "not-ready"}
+	case "detach":
+		s := p.r.Storage[state.StorageID(arg(1))]
+		s.Life, s.Deadline = state.Dying, at(2)
+		p.r.Storage[state.StorageID(arg(1))] = s
+	case "no-storage":
+		delete(p.r.Storage, state.StorageID(arg(1)))
 	case "config":
 		p.r.Config = arg(1)
 	case "leader":
@@ -278,6 +312,7 @@ func (p *player) change(w []string) error {
 	case "time":
 		p.now = at(1)
 	case "agent-restart": // every commit has been read back from the tree already
+		clear(p.placed)
 	case "deployed": // a unit that has come this far without incident
 		return p.deployed()
 	default:

@@ -29,6 +29,9 @@ func Describe(h hooks.Hook) string {
 		return fmt.Sprintf("action %s %d", h.Action, h.Task)
 	}
 	words := []string{h.Name()}
+	if h.Storage != "" {
+		words = append(words, string(h.Storage))
+	}
 	if h.Endpoint != "" {
 		words = append(words, fmt.Sprintf("%s:%d", h.Endpoint, h.Relation))
 		if h.RemoteUnit != "" {

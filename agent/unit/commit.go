@@ -41,6 +41,9 @@ func (o *outcome) after(l resolve.Local, a *Agent) resolve.Local {
 	if h, ok := o.op.(resolve.Run); ok && o.failed != nil {
 		return resolve.Failed(l, o.remote, h.Hook, a.Now(), o.failed.Reason, o.failed.Tail)
 	}
+	if o.failed != nil {
+		return resolve.Misplaced(l, o.remote, o.op, a.Now(), o.failed.Reason)
+	}
 	return resolve.Done(l, o.remote, o.op)
 }
 
@@ -154,6 +157,9 @@ type draft struct {
 func (a *Agent) draft(ctx context.Context, o *outcome) (draft, error) {
 	d := draft{local: o.after(a.local, a), own: a.own.clone()}
 	d.local.Commit, d.local.When = a.ID(), a.Now()
+	if o.failed == nil {
+		d.local.StorageAsked = asked(d.local.StorageAsked, o.effects.Storage)
+	}
 	d.txn = resolve.Commit(a.Model, a.Unit, a.local, d.local, a.version)
 	if o.failed == nil {
 		if err := a.addEffects(ctx, &d, o.effects); err != nil {
@@ -169,6 +175,7 @@ func (a *Agent) draft(ctx context.Context, o *outcome) (draft, error) {
 		}
 	}
 	a.addAddress(&d, o)
+	a.tellStorage(&d, o)
 	if _, leaves := o.op.(resolve.Leave); leaves {
 		d.txn.Tell(a.Model, state.TicketUnit, string(a.Unit))
 	}

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/grigri/grigri/agent/place"
 	"github.com/grigri/grigri/charm"
 	"github.com/grigri/grigri/charm/unpack"
 	"github.com/grigri/grigri/hooks"
@@ -39,6 +40,11 @@ type Doer interface {
 	// Save keeps a note over a crash of the agent; nil is no note. Load returns the last one.
 	Save(p *Pending) error
 	Load() (*Pending, error)
+	// Mount puts storage in its place, and is no error when it is there. Unmount takes it from there, with what is in it unless it
+	// is persistent; storage that is nowhere is no error. Location is where it is when it is in its place.
+	Mount(ctx context.Context, s state.Attachment) error
+	Unmount(ctx context.Context, id state.StorageID, force bool) error
+	Location(s state.Attachment) string
 }
 
 // A Request is one hook to run.
@@ -60,11 +66,14 @@ type Paths struct {
 	Agent    string // the unit's directory: agents/unit-web-0
 	Tools    string // the directory of its hook tools: tools/unit-web-0
 	HookTool string // the program that they are links to
+	Storage  place.Config
 }
 
 // PathsBelow is the layout that charms rely on, below a data directory.
 func PathsBelow(data string, u state.UnitName, hooktool string) Paths {
-	return Paths{filepath.Join(data, "agents", u.Tag()), filepath.Join(data, "tools", u.Tag()), hooktool}
+	own := filepath.Join(data, "agents", u.Tag())
+	return Paths{Agent: own, Tools: filepath.Join(data, "tools", u.Tag()), HookTool: hooktool,
+		Storage: place.Config{Dir: filepath.Join(data, "storage"), Records: filepath.Join(own, "state", "storage")}}
 }
 
 // CharmDir is the directory of the charm's files, in which hooks run.
@@ -76,6 +85,9 @@ func (p Paths) pending() string { return filepath.Join(p.state(), "pending") }
 
 // Remove removes all that is the unit's own.
 func (p Paths) Remove() error {
+	if err := place.Open(p.Storage).Clear(context.Background()); err != nil { // what is not known any more is never removed
+		return err
+	}
 	return errors.Join(os.RemoveAll(p.Tools), os.RemoveAll(p.Agent))
 }
 

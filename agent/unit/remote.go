@@ -35,6 +35,8 @@ func (a *Agent) remote(l resolve.Local) resolve.Remote {
 		LeaderSettings: a.view.leader,
 		Boot:           a.Boot,
 		Relations:      map[state.RelationID]resolve.Relation{},
+		Stores:         slices.Sorted(maps.Keys(a.charm.Meta.Storage)),
+		Storage:        a.storage(),
 		Subordinates:   unit.Subordinates,
 		Tasks:          slices.Clone(a.view.tasks),
 		UpdateStatus:   a.updateStatus(l, world.Settings),
@@ -105,6 +107,11 @@ func trim(r resolve.Remote, h hooks.Hook) resolve.Remote {
 		r.Relations = map[state.RelationID]resolve.Relation{h.Relation: rel}
 	} else {
 		r.Relations = nil
+	}
+	stored, has := r.Storage[h.Storage]
+	r.Storage = nil
+	if has {
+		r.Storage = map[state.StorageID]resolve.Storage{h.Storage: stored}
 	}
 	r.Tasks, r.Subordinates = nil, nil
 	return r

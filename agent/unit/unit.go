@@ -85,8 +85,9 @@ type Agent struct {
 	own     own
 	turn    chan struct{} // holds a value while own is in use: tools of a running hook write too
 
-	begun      state.TaskID // the last task that this agent has begun
-	unfinished *outcome     // what has been done and could not be committed yet
+	placed     map[state.StorageID]bool // storage that is in its place since the agent has begun
+	begun      state.TaskID             // the last task that this agent has begun
+	unfinished *outcome                 // what has been done and could not be committed yet
 	gone       bool
 }
 
@@ -102,7 +103,7 @@ func New(ctx context.Context, c Config, do Doer) (*Agent, error) {
 	if c.Lines == nil {
 		c.Lines = func(Line) {}
 	}
-	a := &Agent{Config: c, do: do, dirty: map[string]bool{}, turn: make(chan struct{}, 1)}
+	a := &Agent{Config: c, do: do, dirty: map[string]bool{}, placed: map[state.StorageID]bool{}, turn: make(chan struct{}, 1)}
 	var err error
 	if a.local, a.version, err = resolve.Load(ctx, c.Store, c.Model, c.Unit); err != nil {
 		return nil, err
@@ -206,6 +207,8 @@ func (a *Agent) act(ctx context.Context, op resolve.Op, r resolve.Remote) error 
 		if err := a.unpack(ctx, op.Charm); err != nil {
 			return err
 		}
+	case resolve.Mount, resolve.Unmount:
+		return a.move(ctx, op, r)
 	case resolve.Skip:
 		a.Log.Warn("a failed hook is left behind", "hook", resolve.Describe(op.Hook), "why", op.Why)
 	case resolve.Leave:

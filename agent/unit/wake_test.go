@@ -150,3 +150,7 @@ func TestWhoIsWoken(t *testing.T) {
 	put(w, model.MemberPath(0, "", "appaa/3"), map[string]string{"said": "something"})
 	woken("a word in a relation", func(u state.UnitName) bool { return u.Application() == "appab" })
 }
+
+func (idle) Mount(context.Context, state.Attachment) error        { return nil }
+func (idle) Unmount(context.Context, state.StorageID, bool) error { return nil }
+func (idle) Location(s state.Attachment) string                   { return "/srv/" + string(s.ID) }

@@ -31,6 +31,7 @@ type Unit struct {
 	Workload  state.StatusInfo
 	Everyone  hooks.ApplicationStatus
 	Goal      hooks.GoalState
+	Stored    hooks.Storage
 	Now       time.Time
 	Files     map[string]string // resources: name to path
 	Payload   []state.Payload
@@ -176,6 +177,10 @@ func (u *Unit) ApplicationStatus(context.Context) (hooks.ApplicationStatus, erro
 
 func (u *Unit) GoalState(context.Context) (hooks.GoalState, error) {
 	return ask(u, "goal state", func() (hooks.GoalState, error) { return u.Goal, nil })
+}
+
+func (u *Unit) Storage(context.Context) (hooks.Storage, error) {
+	return ask(u, "storage", func() (hooks.Storage, error) { return u.Stored, nil })
 }
 
 func (u *Unit) SetStatus(_ context.Context, s state.StatusInfo) error {

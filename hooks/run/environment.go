@@ -62,6 +62,9 @@ func Environment(c Config) []string {
 		env = append(env, "JUJU_DISPATCH_PATH="+path)
 	}
 	env = append(env, relationVariables(h)...)
+	if h.Storage != "" {
+		env = append(env, "JUJU_STORAGE_ID="+string(h.Storage), "JUJU_STORAGE_LOCATION="+h.Location, "JUJU_STORAGE_KIND="+h.StorageKind)
+	}
 	env = append(env, secretVariables(h)...)
 	if h.Kind == hooks.Action && h.Action != state.ExecAction {
 		env = append(env,

@@ -33,7 +33,7 @@ func TestTools(t *testing.T) {
 		{"config-get name", "shop\n[0]"},
 		{"config-get --nonsense", "ERROR option provided but not defined: --nonsense\n[2]"},
 		{"relation-get --help | head -1", "Usage: relation-get [options] [<key>|-] [<unit>|<application>]\n[0]"},
-		{"type relation-get goal-state >/dev/null && ! type storage-get function-get k8s-spec-set 2>/dev/null", "[0]"},
+		{"type relation-get goal-state >/dev/null && ! type function-get k8s-spec-set 2>/dev/null", "[0]"},
 		// Standard input is left to whoever comes next, unless the tool is told to read it.
 		{"echo next | { config-get name; cat; }", "shop\nnext\n[0]"},
 		{"echo 'a: in' | relation-set --file -; relation-get a web/0", "in\n[0]"},

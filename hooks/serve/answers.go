@@ -32,6 +32,7 @@ type (
 	askStatus         struct{}
 	askAppStatus      struct{}
 	askGoalState      struct{}
+	askStorage        struct{}
 	askPayloads       struct{}
 	askCredential     struct{}
 	askResource       struct{ name string }
@@ -135,4 +136,8 @@ func (a *answers) Payloads(ctx context.Context) ([]state.Payload, error) {
 
 func (a *answers) Credential(ctx context.Context) (hooks.CloudSpec, error) {
 	return once(a, askCredential{}, func() (hooks.CloudSpec, error) { return a.from.Credential(ctx) })
+}
+
+func (a *answers) Storage(ctx context.Context) (hooks.Storage, error) {
+	return once(a, askStorage{}, func() (hooks.Storage, error) { return a.from.Storage(ctx) })
 }

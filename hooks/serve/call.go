@@ -38,7 +38,8 @@ func Names() []string {
 func tools() []tool {
 	return slices.Concat(relationTools(), configTools(), logTools(), portTools(), statusTools(), leaderTools(),
 		networkTools(), stateTools(), goalTools(), actionTools(),
-		resourceTools(), payloadTools(), metricTools(), credentialTools())
+		resourceTools(), payloadTools(), metricTools(), credentialTools(),
+		storageTools())
 }
 
 // A call is one call of one tool.

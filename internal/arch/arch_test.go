@@ -49,7 +49,8 @@ var may = map[string]string{
 	"provider/all":          "provider provider/local",
 
 	"agent/resolve": "charm hooks relation state",
-	"agent/unit":    "agent/resolve charm charm/unpack hooks hooks/run hooks/serve internal/agentapi internal/version provider relation state state/coord",
+	"agent/place":   "state",
+	"agent/unit":    "agent/place agent/resolve charm charm/unpack hooks hooks/run hooks/serve internal/agentapi internal/version provider relation state state/coord",
 	"agent/machine": "agent/enroll agent/unit charm hooks internal/agentapi internal/pki internal/version provider state state/coord",
 	"agent/enroll":  "internal/agentapi internal/pki state",
 

@@ -17,8 +17,9 @@ import (
 
 // A disk is what a unit has on its machine: it outlives the agent.
 type disk struct {
-	charm charm.Charm
-	note  *unit.Pending
+	charm  charm.Charm
+	note   *unit.Pending
+	placed map[state.StorageID]bool
 }
 
 // A doer plays what a unit's agent does on its machine. Its hooks count: each that succeeds adds one to a number in the
@@ -83,6 +84,36 @@ func (d *doer) Save(p *unit.Pending) error {
 	}
 	return nil
 }
+
+// Mount implements unit.Doer.
+func (d *doer) Mount(_ context.Context, a state.Attachment) error {
+	if err := d.link.alive(); err != nil {
+		return err
+	}
+	if d.s.accident(10) {
+		return errors.New("the device has not appeared yet")
+	}
+	if d.disk.placed == nil {
+		d.disk.placed = map[state.StorageID]bool{}
+	}
+	d.disk.placed[a.ID] = true
+	return nil
+}
+
+// Unmount implements unit.Doer.
+func (d *doer) Unmount(_ context.Context, id state.StorageID, force bool) error {
+	if err := d.link.alive(); err != nil {
+		return err
+	}
+	if !force && d.s.accident(10) {
+		return errors.New("it is in use")
+	}
+	delete(d.disk.placed, id)
+	return nil
+}
+
+// Location implements unit.Doer.
+func (d *doer) Location(a state.Attachment) string { return "/srv/" + string(a.ID) }
 
 // Run implements unit.Doer.
 func (d *doer) Run(ctx context.Context, r unit.Request) (run.Result, hooks.Effects, error) {

@@ -249,9 +249,12 @@ func (q quiet) Resource(context.Context, unit.API, state.UnitName, unit.WantedFi
 	return "", hooks.ErrNoResource
 }
 
-func (q quiet) Charm() (charm.Charm, error)   { return q.disk.charm, nil }
-func (q quiet) Load() (*unit.Pending, error)  { return q.disk.note, nil }
-func (q quiet) Save(note *unit.Pending) error { q.disk.note = note; return nil }
+func (q quiet) Charm() (charm.Charm, error)                          { return q.disk.charm, nil }
+func (q quiet) Load() (*unit.Pending, error)                         { return q.disk.note, nil }
+func (q quiet) Mount(context.Context, state.Attachment) error        { return nil }
+func (q quiet) Unmount(context.Context, state.StorageID, bool) error { return nil }
+func (q quiet) Location(s state.Attachment) string                   { return "/srv/" + string(s.ID) }
+func (q quiet) Save(note *unit.Pending) error                        { q.disk.note = note; return nil }
 
 func (q quiet) Run(context.Context, unit.Request) (run.Result, hooks.Effects, error) {
 	return run.Result{Outcome: run.Done}, hooks.Effects{}, nil
