@@ -45,6 +45,9 @@ func (a *Agent) move(ctx context.Context, op resolve.Op, r resolve.Remote) error
 		}
 		if err = a.do.Mount(ctx, s); err == nil {
 			a.placed[op.Storage] = true
+			if held, has := a.local.Storage[op.Storage]; has && held.Problem == "" && held.Location == r.Storage[op.Storage].Location {
+				return nil // it was there before the agent began, and is again
+			}
 		}
 	case resolve.Unmount:
 		delete(a.placed, op.Storage)

@@ -73,6 +73,12 @@ func (u *Unit) Commit(e hooks.Effects) {
 		u.AppBags = apply(u.AppBags, r, u.Name.Application(), delta)
 	}
 	u.Open = e.OpenPorts(u.Open)
+	for name, n := range e.Storage {
+		if u.Stored.Asked == nil {
+			u.Stored.Asked = map[string]int{}
+		}
+		u.Stored.Asked[name] += n
+	}
 	for k, v := range e.State {
 		if v == nil {
 			delete(u.Kept, k)

@@ -129,6 +129,9 @@ func (w *world) direct(t *testing.T, order []string) {
 		if strings.HasPrefix(order[1], "relation-") {
 			h.Endpoint, h.Relation, h.RemoteApp = "db", 7, "mysql"
 		}
+		if strings.HasPrefix(order[1], "storage-") {
+			h.Storage, order = state.StorageID(order[2]), order[:2]
+		}
 		if len(order) > 2 {
 			h.RemoteUnit = state.UnitName(order[2])
 		}
@@ -242,6 +245,8 @@ func webCharm() charm.Charm {
 		},
 		ExtraBindings: []string{"admin"},
 		Payloads:      map[string]string{"monitor": "docker"},
+		Storage: map[string]charm.Storage{"data": {Type: "filesystem", Min: 1, Max: 3}, "logs": {Type: "filesystem", Min: 0, Max: -1},
+			"disk": {Type: "block", Min: 0, Max: 1}},
 	}}
 }
 
@@ -253,6 +258,11 @@ func web() *hookstest.Unit {
 		Now:  since,
 		Options: map[string]any{"name": "shop", "port": int64(80), "big": int64(1000000), "ratio": 1000000.0, "debug": false,
 			"secure": true, "quoted": "80", "word": "yes", "text": "a\nb\n", "empty": "", "unset": nil, "html": "<a&b>"},
+		Stored: hooks.Storage{Asked: map[string]int{}, Instances: []hooks.StorageInstance{
+			{ID: "data/0", Kind: "filesystem", Location: "/srv/data", Attached: true},
+			{ID: "logs/1", Kind: "filesystem", Location: "/srv/logs/1", Attached: true},
+			{ID: "data/10", Kind: "filesystem", Location: "/srv/more"}, // the charm has not been told
+		}},
 		In: []hooks.Relation{
 			{ID: 2, Endpoint: "cluster", Peer: true, RemoteApp: "web"},
 			{ID: 7, Endpoint: "db", RemoteApp: "mysql"},
