@@ -46,7 +46,8 @@ var may = map[string]string{
 
 	"provider/local":        "internal/reaper provider",
 	"provider/providertest": "provider",
-	"provider/all":          "provider provider/local",
+	"provider/ec2":          "provider",
+	"provider/all":          "provider provider/ec2 provider/local",
 
 	"agent/resolve": "charm hooks relation state",
 	"agent/place":   "state",
@@ -69,6 +70,7 @@ var may = map[string]string{
 	"internal/bundle":     "charm provider",
 	"internal/e2e":        "",
 	"internal/initscript": "internal/agentapi provider",
+	"internal/mototest":   "",
 	"internal/pki":        "state",
 	"internal/pycharms":   "",
 	"internal/reaper":     "",
@@ -122,6 +124,9 @@ func TestImports(t *testing.T) {
 		for _, imp := range p.Imports {
 			if ours, ok := strings.CutPrefix(imp, module); ok && allowed != "*" && !slices.Contains(strings.Fields(allowed), ours) {
 				t.Errorf("%s must not import %s", name, ours)
+			}
+			if strings.HasPrefix(imp, "github.com/aws/") && name != "provider/ec2" {
+				t.Errorf("%s must not import %s: it is large, and belongs in no program but the controller", name, imp)
 			}
 			if slices.Contains(pure, name) && slices.Contains(impure, imp) {
 				t.Errorf("%s is pure and must not import %s", name, imp)

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/grigri/grigri/provider"
+	"github.com/grigri/grigri/provider/ec2"
 	"github.com/grigri/grigri/provider/local"
 )
 
@@ -21,12 +22,13 @@ type Config struct {
 }
 
 // Types is the types of cloud that there are.
-func Types() []string { return []string{"local"} }
+func Types() []string { return []string{"local", "ec2"} }
 
 // BuiltIn is the clouds that nobody has to add.
 func BuiltIn() []provider.Cloud {
 	return []provider.Cloud{
 		{Name: "local", Type: "local", Description: "This host: every machine is a directory and a loopback address", AuthTypes: []string{provider.AuthEmpty}},
+		ec2.Cloud(),
 	}
 }
 
@@ -44,6 +46,8 @@ func FindBuiltIn(name string) (provider.Cloud, bool) {
 // call that needs it. A provider that must be closed is an io.Closer.
 func Open(spec provider.Spec, c Config) (provider.Provider, error) {
 	switch spec.Cloud.Type {
+	case "ec2":
+		return ec2.Open(ec2.Config{Spec: spec, Log: c.Log})
 	case "local":
 		return local.Open(local.Config{Dir: filepath.Join(c.Dir, "machines"), Reaper: []string{c.Agent, "supervise"}, Archive: c.Archive, Log: c.Log})
 	}
