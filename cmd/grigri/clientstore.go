@@ -69,11 +69,13 @@ type book struct {
 	models      modelsFile
 	accounts    accountsFile
 	bootstrap   bootstrapFile
+	clouds      cloudsFile
+	credentials credentialsFile
 }
 
 func (b *book) files() map[string]any {
 	return map[string]any{"controllers.yaml": &b.controllers, "models.yaml": &b.models,
-		"accounts.yaml": &b.accounts, "bootstrap-config.yaml": &b.bootstrap}
+		"accounts.yaml": &b.accounts, "bootstrap-config.yaml": &b.bootstrap, "clouds.yaml": &b.clouds, "credentials.yaml": &b.credentials}
 }
 
 // openStore finds the store's directory: GRIGRI_DATA, for the name juju JUJU_DATA, or below XDG_DATA_HOME.
@@ -142,6 +144,12 @@ func (s clientStore) load(b *book) error {
 	}
 	if b.accounts.Controllers == nil {
 		b.accounts.Controllers = map[string]account{}
+	}
+	if b.clouds.Clouds == nil {
+		b.clouds.Clouds = map[string]*cloudEntry{}
+	}
+	if b.credentials.Credentials == nil {
+		b.credentials.Credentials = map[string]*cloudCredentials{}
 	}
 	if b.bootstrap.Controllers == nil {
 		b.bootstrap.Controllers = map[string]bootstrapEntry{}

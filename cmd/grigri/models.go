@@ -1,15 +1,19 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/grigri/grigri/controller/client"
 	"github.com/grigri/grigri/internal/userapi"
+	"github.com/grigri/grigri/provider"
 )
 
 // A modelInfo is a model as "models" and "show-model" print it.
@@ -53,9 +57,13 @@ type cores struct {
 }
 
 func modelInfoOf(t target, m userapi.Model) modelInfo {
+	kind := m.CloudType
+	if kind == "" {
+		kind = t.entry.Type
+	}
 	return modelInfo{Name: m.Owner + "/" + m.Name, ShortName: m.Name, UUID: string(m.UUID), ModelType: "iaas",
 		ControllerUUID: t.entry.UUID, Controller: t.controller, IsController: m.Name == "controller", Cloud: m.Cloud,
-		Region: m.Region, Type: t.entry.Type, Life: m.Life, Version: m.Version,
+		Region: m.Region, Type: kind, Life: m.Life, Version: m.Version,
 		Status: &statusWord{Current: m.Status, Message: m.Message, Since: ago(m.Since, time.Now())}}
 }
 
@@ -126,7 +134,7 @@ func (c *cli) modelsCommand() *cobra.Command {
 			if mi.Name == current {
 				name += "*"
 			}
-			row := []string{name, cloudRegion(m.Cloud, m.Region), t.entry.Type, m.Status, strconv.Itoa(mi.MachineCount), strconv.Itoa(m.Cores), strconv.Itoa(m.Units), m.Access, mi.LastConnection}
+			row := []string{name, cloudRegion(m.Cloud, m.Region), mi.Type, m.Status, strconv.Itoa(mi.MachineCount), strconv.Itoa(m.Cores), strconv.Itoa(m.Units), m.Access, mi.LastConnection}
 			if *uuid {
 				row = append(row[:1], append([]string{mi.UUID}, row[1:]...)...)
 			}
@@ -176,7 +184,7 @@ func (c *cli) addModelCommand() *cobra.Command {
 	config := pairsFlag(cmd, "config", "a setting of the model: key=value")
 	noSwitch := cmd.Flags().Bool("no-switch", false, "do not make it the model in focus")
 	owner := cmd.Flags().String("owner", "", "whose model it is")
-	cmd.Flags().String("credential", "", "the cloud credential to use")
+	credential := cmd.Flags().String("credential", "", "as whom its machines are asked for: a credential that the controller has, or this client")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if !validModelName(args[0]) {
 			return usagef("%q is not a valid name: model names may only contain lowercase letters, digits and hyphens", args[0])
@@ -184,11 +192,6 @@ func (c *cli) addModelCommand() *cobra.Command {
 		t, err := c.controllerTarget(cmd)
 		if err != nil {
 			return err
-		}
-		if len(args) == 2 {
-			if cloud, _, _ := strings.Cut(args[1], "/"); cloud != t.entry.Cloud {
-				return fmt.Errorf("controller %s has no cloud %q: its cloud is %s", t.controller, cloud, t.entry.Cloud)
-			}
 		}
 		settings, err := splitPairs(*config)
 		if err != nil {
@@ -198,7 +201,16 @@ func (c *cli) addModelCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		m, err := cl.CreateModel(cmd.Context(), userapi.CreateModel{Name: args[0], Owner: *owner, Config: settings})
+		want := userapi.CreateModel{Name: args[0], Owner: *owner, Config: settings, Credential: *credential}
+		if len(args) == 2 {
+			if want.Cloud, want.Region, err = place(cmd.Context(), cl, args[1]); err != nil {
+				return err
+			}
+		}
+		if err := c.bring(cmd.Context(), cl, t, want); err != nil {
+			return err
+		}
+		m, err := cl.CreateModel(cmd.Context(), want)
 		if err != nil {
 			return err
 		}
@@ -217,10 +229,67 @@ func (c *cli) addModelCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		c.infof("Added '%s' model on %s for user '%s'", m.Name, cloudRegion(m.Cloud, m.Region), m.Owner)
+		as := ""
+		if m.Credential != "" {
+			as = fmt.Sprintf(" with credential '%s'", shortName(m.Credential))
+		}
+		c.infof("Added '%s' model on %s%s for user '%s'", m.Name, cloudRegion(m.Cloud, m.Region), as, m.Owner)
 		return nil
 	}
 	return cmd
+}
+
+// place is the cloud and the region that a user means by CLOUD, CLOUD/REGION or, in the controller's own cloud, REGION.
+func place(ctx context.Context, cl *client.Client, text string) (cloud, region string, err error) {
+	cloud, region, _ = strings.Cut(text, "/")
+	clouds, err := cl.Clouds(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	if region != "" || slices.ContainsFunc(clouds, func(c provider.Cloud) bool { return c.Name == cloud }) {
+		return cloud, region, nil
+	}
+	own, err := cl.Controller(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	for _, c := range clouds {
+		if c.Name == own.Cloud && slices.ContainsFunc(c.Regions, func(r provider.Region) bool { return r.Name == text }) {
+			return "", text, nil
+		}
+	}
+	var names []string
+	for _, c := range clouds {
+		names = append(names, c.Name)
+	}
+	return "", "", fmt.Errorf("%q is neither a cloud that the controller knows nor a region of its own: its clouds are %s; \"add-cloud --controller\" adds one", text, joined(names))
+}
+
+// bring gives the controller the client's credential that the model is to have, if the controller has none of that name.
+func (c *cli) bring(ctx context.Context, cl *client.Client, t target, want userapi.CreateModel) error {
+	if want.Credential == "" || strings.Contains(want.Credential, "/") {
+		return nil
+	}
+	cloud := want.Cloud
+	if cloud == "" {
+		own, err := cl.Controller(ctx)
+		if err != nil {
+			return err
+		}
+		cloud = own.Cloud
+	}
+	there, err := cl.Credentials(ctx, cloud, want.Credential, false)
+	if err != nil || len(there) > 0 {
+		return err
+	}
+	b, err := c.book()
+	if err != nil {
+		return err
+	}
+	if e := b.credentials.Credentials[cloud]; e == nil || e.Credentials[want.Credential] == nil {
+		return fmt.Errorf("credential %q for cloud %q is neither on the controller nor on this client", want.Credential, cloud)
+	}
+	return c.giveCredential(ctx, cl, t, cloud, want.Credential)
 }
 
 func validModelName(s string) bool {

@@ -83,7 +83,7 @@ var may = map[string]string{
 	"internal/yamltext":   "",
 	"internal/bench":      "*",
 
-	"cmd/grigri":       "charm charm/unpack controller/client controller/status internal/agentapi internal/bundle internal/userapi internal/version provider relation state",
+	"cmd/grigri":       "charm charm/unpack controller/client controller/status internal/agentapi internal/bundle internal/userapi internal/version provider provider/all relation state",
 	"cmd/grigrid":      "controller internal/pki internal/supervise internal/version provider provider/all state state/zk state/zkserver",
 	"cmd/grigri-agent": "agent/enroll agent/machine internal/pki internal/reaper internal/version state state/zk",
 	"cmd/hooktool":     "hooks/tool",
