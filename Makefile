@@ -6,10 +6,10 @@ GO    ?= go
 export CGO_ENABLED ?= 0
 export GOFLAGS ?= -trimpath
 
-.PHONY: help build deps demo test check bench clean docs
+.PHONY: help build deps deps-lxd demo test check bench clean docs
 
 help: ## say what each target does
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 20
 
 build: ## build the programs into build/bin
 	@mkdir -p $(BIN)
@@ -19,10 +19,13 @@ build: ## build the programs into build/bin
 deps: ## install the Debian packages that running and testing need, where they are missing
 	@internal/demo/deps
 
+deps-lxd: ## install what the tests with containers need besides, where it is missing
+	@internal/demo/deps lxd
+
 demo: deps build ## show an environment come up, scale and go away
 	internal/demo/demo $(BIN)
 
-test: deps build ## run every test; with the race detector where CI is set
+test: deps $(if $(CI),deps-lxd) build ## run every test; with the race detector where CI is set
 	CGO_ENABLED=$(if $(CI),1,0) $(GO) test $(if $(CI),-race) -timeout 40m ./...
 
 check: ## formatting, vet, and that generated files are up to date
