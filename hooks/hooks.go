@@ -110,6 +110,7 @@ type Reader interface {
 	GoalState(ctx context.Context) (GoalState, error)
 	// Storage is what storage the unit has.
 	Storage(ctx context.Context) (Storage, error)
+	SecretReader
 	// Resource is the path of a resource's file, which it fetches unless this revision is there already. It wraps ErrNoResource.
 	Resource(ctx context.Context, name string) (path string, err error)
 	Payloads(ctx context.Context) ([]state.Payload, error)
@@ -131,6 +132,7 @@ type Writer interface {
 	Log(ctx context.Context, level, message string) error
 	// LogAction adds a line to the progress of the action that the hook is.
 	LogAction(ctx context.Context, message string) error
+	SecretWriter
 	// SetPayloads puts what the unit says of its payloads in the place of what it said before.
 	SetPayloads(ctx context.Context, all []state.Payload) error
 }

@@ -8,7 +8,7 @@ import (
 
 // A SecretReader answers what a hook may ask about secrets.
 type SecretReader interface {
-	// Secrets is the secrets that the unit may change: its own, and its application's while it leads.
+	// Secrets is the secrets of the unit and of its application; only the leader may change the application's.
 	Secrets(ctx context.Context) (map[state.SecretID]state.Secret, error)
 	// Tracked is what the unit has done about the secrets of others.
 	Tracked(ctx context.Context) (map[state.SecretID]state.Tracked, error)

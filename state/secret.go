@@ -121,10 +121,11 @@ type Tracked struct {
 // SecretNews is the latest revision of each secret that a unit tracks and may read. Controllers write it.
 type SecretNews map[SecretID]int
 
-// A SecretPlace says where a secret is: whose it is.
+// A SecretPlace says where a secret is: whose it is. It is there before the secret, and goes after it.
 type SecretPlace struct {
 	Owner   SecretOwner `json:"owner"`
 	Created time.Time   `json:"created"`
+	Told    []UnitName  `json:"told,omitempty"` // the units that have SecretNews of it
 }
 
 // A Rotate is how often a secret's owner is asked for a new value.

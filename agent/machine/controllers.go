@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 
 	"github.com/grigri/grigri/agent/enroll"
 	"github.com/grigri/grigri/agent/unit"
@@ -76,4 +77,39 @@ func (c controllers) send(ctx context.Context, lines []byte) error {
 		return err
 	}
 	return resp.Body.Close()
+}
+
+func (c controllers) NewSecret(ctx context.Context, u state.UnitName, application bool, value state.SecretContent) (state.SecretID, state.SealedSecret, error) {
+	var out agentapi.Sealed
+	err := c.conn.JSON(ctx, c.addresses(), agentapi.NewSecretRoute, map[string]string{"unit": u.Node()},
+		agentapi.NewSecret{Application: application, Value: value}, &out)
+	return out.ID, out.SealedSecret, err
+}
+
+func (c controllers) SealSecret(ctx context.Context, u state.UnitName, id state.SecretID, value state.SecretContent) (state.SealedSecret, error) {
+	var out agentapi.Sealed
+	err := c.conn.JSON(ctx, c.addresses(), agentapi.SealSecretRoute, map[string]string{"unit": u.Node(), "secret": string(id)},
+		agentapi.NewSecret{Value: value}, &out)
+	return out.SealedSecret, secretError(err)
+}
+
+func (c controllers) SecretContent(ctx context.Context, u state.UnitName, id state.SecretID, revision int) (state.SecretContent, int, error) {
+	var out agentapi.SecretValue
+	err := c.conn.JSON(ctx, c.addresses(), agentapi.ReadSecretRoute,
+		map[string]string{"unit": u.Node(), "secret": string(id), "revision": strconv.Itoa(revision)}, nil, &out)
+	return out.Value, out.Revision, secretError(err)
+}
+
+// secretError puts a refusal into the words of hooks.
+func secretError(err error) error {
+	var refused *enroll.StatusError
+	switch {
+	case !errors.As(err, &refused):
+		return err
+	case refused.Code == http.StatusNotFound:
+		return fmt.Errorf("%w: %w", hooks.ErrNoSecret, err)
+	case refused.Code == http.StatusForbidden:
+		return fmt.Errorf("%w: %w", hooks.ErrDenied, err)
+	}
+	return err
 }

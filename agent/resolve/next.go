@@ -62,6 +62,9 @@ func next(l Local, r Remote, now time.Time) Op {
 		if op := nextLeadership(l, r); op != nil {
 			return op
 		}
+		if op := nextSecret(r, now); op != nil {
+			return op
+		}
 	}
 	if len(r.Tasks) > 0 {
 		return RunTask{r.Tasks[0]}
@@ -88,7 +91,7 @@ func nextAlive(l Local, r Remote, now time.Time) Op {
 	if !r.UpdateStatus.IsZero() && !now.Before(r.UpdateStatus) {
 		return run(hooks.UpdateStatus)
 	}
-	return Wait{r.UpdateStatus, Idle}
+	return Wait{sooner(r.UpdateStatus, secretDue(r)), Idle}
 }
 
 // nextLeadership: the first term of a leader is told, and each write of another one. A unit that leads no more hears at
@@ -153,6 +156,8 @@ func moot(h hooks.Hook, l Local, r Remote) bool {
 	case hooks.StorageDetaching:
 		_, wanted := r.Storage[h.Storage]
 		return !wanted
+	case hooks.SecretChanged, hooks.SecretRotate, hooks.SecretExpired, hooks.SecretRemove:
+		return mootSecret(h, r)
 	}
 	return h.Kind == hooks.LeaderElected && !r.Leader
 }

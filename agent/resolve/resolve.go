@@ -50,7 +50,9 @@ type Remote struct {
 	Storage      map[state.StorageID]Storage
 	Subordinates []state.UnitName // of this principal, that are still there
 	Tasks        []state.TaskID   // without a result, in order
-	UpdateStatus time.Time        // when update-status is due, counted from the last commit (Local.When); zero: never
+	Own          map[state.SecretID]OwnSecret
+	Others       map[state.SecretID]OthersSecret
+	UpdateStatus time.Time // when update-status is due, counted from the last commit (Local.When); zero: never
 }
 
 // A Relation is one relation of the unit's application, as last read.

@@ -103,6 +103,7 @@ func (a *Agent) known(ctx context.Context, o *outcome) (done bool, err error) {
 		if a.own, err = a.readOwn(ctx); err != nil {
 			return false, err
 		}
+		a.doubtSecrets()
 		a.settled(o)
 		return true, nil
 	case !head.Exists() && a.version != resolve.Unborn:
@@ -132,6 +133,7 @@ func (a *Agent) fail(o *outcome, why error) {
 // adopt makes what has been committed what is.
 func (a *Agent) adopt(o *outcome, d draft) {
 	a.local, a.own = d.local, d.own
+	a.changedSecrets(d.secrets)
 	a.version++
 	a.settled(o)
 }
@@ -151,11 +153,13 @@ type draft struct {
 	txn   state.Txn
 	local resolve.Local
 	own   own
+
+	secrets map[state.SecretID]*state.Secret // that it changes
 }
 
 // draft makes the transaction of o: the ledger, which fences it, what the hook asked for, and the unit's status.
 func (a *Agent) draft(ctx context.Context, o *outcome) (draft, error) {
-	d := draft{local: o.after(a.local, a), own: a.own.clone()}
+	d := draft{local: o.after(a.local, a), own: a.own.clone(), secrets: map[state.SecretID]*state.Secret{}}
 	d.local.Commit, d.local.When = a.ID(), a.Now()
 	if o.failed == nil {
 		d.local.StorageAsked = asked(d.local.StorageAsked, o.effects.Storage)
@@ -163,6 +167,9 @@ func (a *Agent) draft(ctx context.Context, o *outcome) (draft, error) {
 	d.txn = resolve.Commit(a.Model, a.Unit, a.local, d.local, a.version)
 	if o.failed == nil {
 		if err := a.addEffects(ctx, &d, o.effects); err != nil {
+			return d, err
+		}
+		if err := a.addSecrets(ctx, &d, o); err != nil {
 			return d, err
 		}
 	}
@@ -179,14 +186,15 @@ func (a *Agent) draft(ctx context.Context, o *outcome) (draft, error) {
 	if _, leaves := o.op.(resolve.Leave); leaves {
 		d.txn.Tell(a.Model, state.TicketUnit, string(a.Unit))
 	}
-	return d, a.addStatus(ctx, &d, a.next(d.local, o))
+	return d, a.addStatus(ctx, &d, a.next(&d, o))
 }
 
 // next is what comes after o, as far as can be known: status shows it.
-func (a *Agent) next(l resolve.Local, o *outcome) resolve.Op {
-	r := a.remote(l)
+func (a *Agent) next(d *draft, o *outcome) resolve.Op {
+	r := a.remote(d.local)
+	r.Own, r.Others = a.secretsOf(d)
 	if t, ok := o.op.(resolve.RunTask); ok && len(r.Tasks) > 0 && r.Tasks[0] == t.Task {
 		r.Tasks = r.Tasks[1:]
 	}
-	return resolve.Next(l, r, a.Now())
+	return resolve.Next(d.local, r, a.Now())
 }

@@ -133,7 +133,7 @@ func (h *Host) Serve(ctx context.Context) error {
 
 // Run implements Doer.
 func (h *Host) Run(ctx context.Context, r Request) (run.Result, hooks.Effects, error) {
-	session := h.server.Begin(serve.Config{Hook: r.Hook, Unit: r.Facts.Unit, Model: r.Model, Charm: r.Charm, Reader: r.Reader, Writer: r.Writer})
+	session := h.server.Begin(serve.Config{Hook: r.Hook, Unit: r.Facts.Unit, Model: r.Model, Charm: r.Charm, Reader: r.Reader, Writer: r.Writer, Now: r.Now})
 	told := make(chan struct{})
 	timer := time.AfterFunc(slow, func() {
 		defer close(told)

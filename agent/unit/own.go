@@ -18,6 +18,7 @@ type own struct {
 	address  *state.UnitAddress
 	ports    *[]state.OpenPort
 	state    map[string]string
+	tracked  map[state.SecretID]state.Tracked
 	settings map[state.RelationID]relation.Settings // of the relations whose scope the unit is in
 }
 
@@ -56,6 +57,13 @@ func (a *Agent) readOwn(ctx context.Context) (own, error) {
 		if o.state = *kv; o.state == nil {
 			o.state = map[string]string{}
 		}
+	}
+	tracked, err := read[map[state.SecretID]state.Tracked](ctx, a.Store, m.TrackedPath(a.Unit))
+	if err != nil {
+		return o, err
+	}
+	if tracked != nil {
+		o.tracked = *tracked
 	}
 	if len(a.local.Relations) == 0 {
 		return o, nil

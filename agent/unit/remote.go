@@ -41,6 +41,7 @@ func (a *Agent) remote(l resolve.Local) resolve.Remote {
 		Tasks:          slices.Clone(a.view.tasks),
 		UpdateStatus:   a.updateStatus(l, world.Settings),
 	}
+	r.Own, r.Others = a.secretsOf(nil)
 	if !a.view.unit.Exists() || !a.view.app.Exists() {
 		r.Life = state.Dead
 	}
@@ -113,6 +114,6 @@ func trim(r resolve.Remote, h hooks.Hook) resolve.Remote {
 	if has {
 		r.Storage = map[state.StorageID]resolve.Storage{h.Storage: stored}
 	}
-	r.Tasks, r.Subordinates = nil, nil
+	r.Tasks, r.Subordinates, r.Own, r.Others = nil, nil, nil, nil
 	return r
 }

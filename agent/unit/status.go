@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strconv"
 	"time"
 
 	"github.com/grigri/grigri/agent/resolve"
@@ -61,6 +62,9 @@ func doing(next resolve.Op, action string) state.StatusInfo {
 		if op.Hook.RemoteUnit != "" {
 			text += " for " + string(op.Hook.RemoteUnit)
 		}
+		if op.Hook.Secret != "" {
+			text += " for " + op.Hook.Secret.URI()
+		}
 		return state.StatusInfo{Status: "executing", Message: text}
 	case resolve.RunTask:
 		if action == state.ExecAction {
@@ -106,6 +110,12 @@ func failureStatus(l resolve.Local) state.StatusInfo {
 		data["relation-id"] = h.Relation.String()
 		if h.RemoteUnit != "" {
 			data["remote-unit"] = string(h.RemoteUnit)
+		}
+	}
+	if h.Secret != "" {
+		data["secret-uri"], data["secret-label"] = h.Secret.URI(), h.SecretLabel
+		if h.Kind == hooks.SecretExpired || h.Kind == hooks.SecretRemove {
+			data["secret-revision"] = strconv.Itoa(h.SecretRevision)
 		}
 	}
 	return state.StatusInfo{Status: "error", Message: fmt.Sprintf("hook failed: %q", l.Failed.Name), Data: data, Since: l.Failed.At}

@@ -45,6 +45,11 @@ type API interface {
 	Charm(ctx context.Context, sha256 string) (io.ReadCloser, error)
 	GoalState(ctx context.Context, u state.UnitName) (hooks.GoalState, error)
 	ApplicationStatus(ctx context.Context, u state.UnitName) (hooks.ApplicationStatus, error)
+
+	// NewSecret, SealSecret and SecretContent are those of hooks.SecretWriter and hooks.SecretReader, for the unit.
+	NewSecret(ctx context.Context, u state.UnitName, application bool, value state.SecretContent) (state.SecretID, state.SealedSecret, error)
+	SealSecret(ctx context.Context, u state.UnitName, id state.SecretID, value state.SecretContent) (state.SealedSecret, error)
+	SecretContent(ctx context.Context, u state.UnitName, id state.SecretID, revision int) (state.SecretContent, int, error)
 	// Resource is the file with this SHA-256, which is to be a resource of u's application: otherwise it wraps hooks.ErrNoResource.
 	// Its content is not to be believed.
 	Resource(ctx context.Context, u state.UnitName, sha256 string) (io.ReadCloser, error)

@@ -22,6 +22,8 @@ type view struct {
 	actions   map[state.TaskID]called // what those tasks run
 	finished  map[state.TaskID]bool   // tasks that have ended
 	relations map[state.RelationID]*related
+	secrets   map[state.SecretID]*watchedSecret
+	news      state.SecretNews
 }
 
 // A called is what a task runs, and beside what.
@@ -43,11 +45,12 @@ type related struct {
 // watchAll begins to watch what every unit watches. It is all dirty.
 func (a *Agent) watchAll() {
 	m, app := a.Model, a.Unit.Application()
-	a.view = view{finished: map[state.TaskID]bool{}, relations: map[state.RelationID]*related{}}
+	a.view = view{finished: map[state.TaskID]bool{}, relations: map[state.RelationID]*related{}, secrets: map[state.SecretID]*watchedSecret{}}
 	a.heed(m.UnitPath(a.Unit))
 	a.heed(m.ApplicationPath(app))
 	a.heed(m.LeaderPath(app))
 	a.heedChildren(m.TasksPath(state.Receiver(a.Unit)))
+	a.watchSecrets()
 }
 
 // heed watches the node at path, which is read before anything is decided. A watch reports only once the server
@@ -120,6 +123,9 @@ func (a *Agent) read(ctx context.Context, p string) (err error) {
 		return err
 	case m.TasksPath(state.Receiver(a.Unit)):
 		return a.readTasks(ctx)
+	}
+	if ours, err := a.readSecret(ctx, p); ours || err != nil {
+		return err
 	}
 	for _, id := range slices.Sorted(maps.Keys(a.view.relations)) {
 		if err := a.readRelated(ctx, a.view.relations[id], p); err != nil {

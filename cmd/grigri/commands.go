@@ -70,5 +70,6 @@ func (c *cli) addCommands(root *cobra.Command) {
 		c.versionCommand(),
 	)
 	root.AddCommand(c.constraintsCommands()...)
+	root.AddCommand(c.secretCommands()...)
 	root.AddCommand(c.helpCommand(root), c.completionCommand(root))
 }

@@ -20,7 +20,8 @@ import (
 func path(r api.Route) (method, p string) {
 	method, p, _ = strings.Cut(r.Pattern, " ")
 	return method, strings.NewReplacer("{model}", "shop", "{unit}", "web-0", "{application}", "web", "{machine}", "0", "{relation}", "0",
-		"{hash}", strings.Repeat("0", 64), "{operation}", "1", "{task}", "2", "{cloud}", "local", "{credential}", "work", "{resource}", "data").Replace(p)
+		"{hash}", strings.Repeat("0", 64), "{operation}", "1", "{task}", "2", "{cloud}", "local", "{credential}", "work", "{resource}", "data",
+		"{secret}", "pw", "{revision}", "1").Replace(p)
 }
 
 func basic(user, password string) http.Header {
@@ -102,7 +103,7 @@ func TestTheTableKeepsItsPromises(t *testing.T) {
 			want = []api.Access{api.Open}
 		case strings.HasPrefix(p, "/v1/agent/"):
 			want = []api.Access{api.Machine}
-		case method == http.MethodGet && !strings.HasSuffix(p, "/shell"): // a shell changes what it likes
+		case method == http.MethodGet && !strings.HasSuffix(p, "/shell") && !strings.HasSuffix(p, "/content"): // a shell changes what it likes, and a secret is one
 			want = []api.Access{api.Reader}
 		case strings.Contains(p, "/credentials/"): // every user has his own
 			want = []api.Access{api.Reader}

@@ -74,6 +74,14 @@ func Routes() []Route {
 		{Pattern: userapi.TaskRoute, Access: Reader, Handle: showTask, Patient: true},
 		{Pattern: userapi.CancelTaskRoute, Access: Writer, Handle: cancelTask},
 
+		{Pattern: userapi.SecretsRoute, Access: Reader, Handle: listSecrets},
+		{Pattern: userapi.AddSecretRoute, Access: Writer, Handle: addSecret},
+		{Pattern: userapi.SecretRoute, Access: Reader, Handle: showSecret},
+		{Pattern: userapi.RevealSecretRoute, Access: Writer, Handle: revealSecret},
+		{Pattern: userapi.UpdateSecretRoute, Access: Writer, Handle: updateSecret},
+		{Pattern: userapi.RemoveSecretRoute, Access: Writer, Handle: removeSecret},
+		{Pattern: userapi.GrantSecretRoute, Access: Writer, Handle: grantSecret},
+
 		{Pattern: userapi.LogsRoute, Access: Reader, Handle: showLogs, Patient: true},
 
 		{Pattern: agentapi.EnrolRoute, Access: Open, Handle: enrol}, // a one-time token is asked for
@@ -83,6 +91,9 @@ func Routes() []Route {
 		{Pattern: agentapi.CredentialRoute, Access: Machine, Handle: credential},
 		{Pattern: agentapi.LogsRoute, Access: Machine, Handle: takeLogs},
 		{Pattern: agentapi.GoalStateRoute, Access: Machine, Handle: goalState},
+		{Pattern: agentapi.NewSecretRoute, Access: Machine, Handle: newSecret},
+		{Pattern: agentapi.SealSecretRoute, Access: Machine, Handle: sealSecret},
+		{Pattern: agentapi.ReadSecretRoute, Access: Machine, Handle: readSecret},
 		{Pattern: agentapi.ApplicationStatusRoute, Access: Machine, Handle: applicationStatus},
 	}
 }

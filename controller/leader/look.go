@@ -25,6 +25,8 @@ func (l *Leader) look(ctx context.Context, it item) error {
 		return l.lookMachine(ctx, it)
 	case itemFitting:
 		return l.lookFitting(ctx, it)
+	case state.TicketSecret:
+		return l.lookSecret(ctx, it)
 	}
 	l.Log.Warn("a ticket names a kind of thing that there is not", "model", it.model, "kind", it.Kind)
 	return nil
@@ -127,6 +129,7 @@ func (l *Leader) lookApplication(ctx context.Context, it item) error {
 		if err == nil {
 			delete(l.ended, it)
 			l.enqueue(m, state.TicketModel, "")
+			l.recheck[m] = true
 			l.Log.Info("application is gone", "model", m, "application", name)
 		}
 		return err
@@ -168,6 +171,7 @@ func (l *Leader) lookUnit(ctx context.Context, it item) error {
 			return state.BuryUnit(ctx, l.Store, m, l.by(), l.Key, name, fate.Why)
 		})
 		if err == nil {
+			l.recheck[m] = true
 			l.Log.Info("unit is gone", "model", m, "unit", name)
 		}
 		return err
@@ -294,6 +298,7 @@ func (l *Leader) lookRelation(ctx context.Context, it item) error {
 		if err != nil {
 			return err
 		}
+		l.recheck[m] = true
 		return l.enqueueSubordinates(ctx, m, rec.Value)
 	}
 	if rec.Value.Life == state.Alive { // those that have entered may want a subordinate

@@ -36,6 +36,7 @@ type Leader struct {
 	have    map[string]bool   // every ticket that is in tickets or spent
 	spent   []string          // nodes that can go
 	relist  map[state.ModelID]bool
+	recheck map[state.ModelID]bool // models whose secrets someone has lost, or an owner of them is gone
 
 	homeless map[state.ModelID]map[state.UnitName]bool
 	free     map[state.ModelID]map[state.MachineID]bool // machines that may be free
@@ -63,7 +64,7 @@ func New(ctx context.Context, c Config) (*Leader, error) {
 	l := &Leader{
 		Config: c, watch: c.Store.Watch(ctx), known: map[state.ModelID]bool{},
 		queue: map[item]bool{}, due: map[item]time.Time{}, failed: map[item]int{}, ended: map[item]string{},
-		tickets: map[item][]string{}, have: map[string]bool{}, relist: map[state.ModelID]bool{},
+		tickets: map[item][]string{}, have: map[string]bool{}, relist: map[state.ModelID]bool{}, recheck: map[state.ModelID]bool{},
 		homeless: map[state.ModelID]map[state.UnitName]bool{}, free: map[state.ModelID]map[state.MachineID]bool{},
 		working: map[item]bool{}, lookers: map[item]bool{}, pending: map[item]bool{},
 		places: map[state.ModelID]state.Place{}, former: map[state.Place]bool{}, listing: map[state.Place]bool{}, sights: map[state.Place]*sight{}, auditing: map[state.Place]bool{},
@@ -117,7 +118,7 @@ func (l *Leader) Step(ctx context.Context) ([]Job, error) {
 // order: what was asked for comes before what is only audited; what begins to end comes from the top down.
 func (l *Leader) order(a, b item) int {
 	rank := func(it item) int {
-		n := slices.Index([]string{state.TicketModel, state.TicketApplication, state.TicketRelation, state.TicketUnit, state.TicketMachine, itemFitting}, it.Kind)
+		n := slices.Index([]string{state.TicketModel, state.TicketApplication, state.TicketRelation, state.TicketUnit, state.TicketMachine, itemFitting, state.TicketSecret}, it.Kind)
 		if len(l.tickets[it]) == 0 {
 			n += 10
 		}
@@ -136,7 +137,7 @@ func (l *Leader) order(a, b item) int {
 }
 
 // Busy says that there is more to do without waiting for anything.
-func (l *Leader) Busy() bool { return len(l.queue) > 0 || len(l.relist) > 0 }
+func (l *Leader) Busy() bool { return len(l.queue) > 0 || len(l.relist) > 0 || len(l.recheck) > 0 }
 
 // C gets a value when the tree has changed.
 func (l *Leader) C() <-chan struct{} { return l.watch.C() }
@@ -172,6 +173,9 @@ func (l *Leader) gather(ctx context.Context) error {
 			l.relist[m] = true
 			return l.later(ctx, "read tickets", err)
 		}
+	}
+	if err := l.recheckSecrets(ctx); err != nil {
+		return l.later(ctx, "read the secrets", err)
 	}
 	for it, at := range l.due {
 		if !now.Before(at) {
@@ -247,6 +251,7 @@ func (l *Leader) readModels(ctx context.Context) error {
 func (l *Leader) forget(m state.ModelID) {
 	delete(l.known, m)
 	delete(l.relist, m)
+	delete(l.recheck, m)
 	delete(l.homeless, m)
 	delete(l.free, m)
 	if place, ok := l.places[m]; ok {
@@ -288,6 +293,7 @@ func (l *Leader) auditModel(ctx context.Context, m state.ModelID) error {
 			l.queue[item{m, state.Ticket{Kind: kind, Name: name}}] = true
 		}
 	}
+	l.recheck[m] = true
 	return l.trim(ctx, m)
 }
 

@@ -32,6 +32,7 @@ type Unit struct {
 	Everyone  hooks.ApplicationStatus
 	Goal      hooks.GoalState
 	Stored    hooks.Storage
+	Vault     Secrets
 	Now       time.Time
 	Files     map[string]string // resources: name to path
 	Payload   []state.Payload
@@ -89,6 +90,7 @@ func (u *Unit) Commit(e hooks.Effects) {
 		}
 		u.Kept[k] = *v
 	}
+	u.commitSecrets(e)
 }
 
 func apply[K comparable](bags map[state.RelationID]map[K]relation.Settings, r state.RelationID, who K, delta relation.Settings) map[state.RelationID]map[K]relation.Settings {

@@ -44,6 +44,12 @@ type (
 		r state.RelationID
 		a state.ApplicationName
 	}
+	askSecrets       struct{}
+	askTracked       struct{}
+	askSecretContent struct {
+		id       state.SecretID
+		revision int
+	}
 	askNetwork struct {
 		binding string
 		r       state.RelationID
@@ -140,4 +146,24 @@ func (a *answers) Credential(ctx context.Context) (hooks.CloudSpec, error) {
 
 func (a *answers) Storage(ctx context.Context) (hooks.Storage, error) {
 	return once(a, askStorage{}, func() (hooks.Storage, error) { return a.from.Storage(ctx) })
+}
+
+func (a *answers) Secrets(ctx context.Context) (map[state.SecretID]state.Secret, error) {
+	return once(a, askSecrets{}, func() (map[state.SecretID]state.Secret, error) { return a.from.Secrets(ctx) })
+}
+
+func (a *answers) Tracked(ctx context.Context) (map[state.SecretID]state.Tracked, error) {
+	return once(a, askTracked{}, func() (map[state.SecretID]state.Tracked, error) { return a.from.Tracked(ctx) })
+}
+
+func (a *answers) SecretContent(ctx context.Context, id state.SecretID, revision int) (state.SecretContent, int, error) {
+	type answer struct {
+		value    state.SecretContent
+		revision int
+	}
+	got, err := once(a, askSecretContent{id, revision}, func() (answer, error) {
+		value, n, err := a.from.SecretContent(ctx, id, revision)
+		return answer{value, n}, err
+	})
+	return got.value, got.revision, err
 }

@@ -19,6 +19,7 @@ const (
 	structured                // yaml or json; yaml if nothing is said
 	formatIsOld               // --format is accepted, complained about and ignored
 	bare                      // it prints a text, with no newline after it
+	line                      // it prints a text and a newline
 )
 
 func (f format) names() []string {

@@ -294,6 +294,14 @@ func web() *hookstest.Unit {
 			"website": {Ingress: []string{"10.0.0.7"}},
 		},
 		Workload: state.StatusInfo{Status: "unknown"},
+		Vault: hookstest.Secrets{
+			Heard: map[state.SecretID]state.Tracked{"d00000000000000000bb": {Revision: 1}},
+			Values: map[state.SecretID]map[int]state.SecretContent{
+				"d00000000000000000aa": {},
+				"d00000000000000000bb": {1: {"user": []byte("old")}, 2: {"user": []byte("new")}},
+				"d00000000000000000cc": {1: {"host": []byte("here")}},
+			},
+		},
 		Everyone: hooks.ApplicationStatus{
 			Application: state.StatusInfo{Status: "active", Message: "all well"},
 			Units: map[state.UnitName]state.StatusInfo{"web/0": {Status: "active"},

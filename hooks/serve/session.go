@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/grigri/grigri/charm"
 	"github.com/grigri/grigri/hooks"
@@ -18,6 +19,7 @@ type Config struct {
 	Charm  charm.Charm
 	Reader hooks.Reader
 	Writer hooks.Writer
+	Now    func() time.Time // nil: time.Now
 }
 
 // A Session is one running hook, from Begin to End. What the hook asks for is gathered here and nowhere else.
@@ -37,10 +39,16 @@ type Session struct {
 	// These belong to the tool whose turn it is.
 	effects hooks.Effects
 	sizes   map[any]int // of the nodes that the effects write
+	began   time.Time
+	values  map[state.SecretID]state.SecretContent // in clear, that the hook has set: nowhere else, and gone with the session
+	fresh   map[state.SecretID]bool                // those that the hook reads as it has set them
 }
 
 // NewSession is a session without a server: whoever makes it answers its tools with Do.
 func NewSession(c Config, token string) *Session {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
 	return &Session{
 		Config: c,
 		token:  token,
@@ -50,6 +58,9 @@ func NewSession(c Config, token string) *Session {
 		ended:  make(chan struct{}),
 		cut:    func() {},
 		sizes:  map[any]int{},
+		began:  c.Now(),
+		values: map[state.SecretID]state.SecretContent{},
+		fresh:  map[state.SecretID]bool{},
 	}
 }
 

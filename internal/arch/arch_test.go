@@ -60,8 +60,9 @@ var may = map[string]string{
 	"controller/leader":  "controller/plan provider relation state state/coord",
 	"controller/archive": "",
 	"controller/logs":    "internal/agentapi internal/userapi state",
+	"controller/vault":   "state",
 	"controller/view":    "charm controller/status state state/coord",
-	"controller/api":     "charm controller/archive controller/logs controller/status controller/view hooks internal/agentapi internal/pki internal/userapi internal/version provider relation state",
+	"controller/api":     "charm controller/archive controller/logs controller/status controller/vault controller/view hooks internal/agentapi internal/pki internal/userapi internal/version provider relation state",
 	"controller/client":  "charm controller/status internal/agentapi internal/userapi provider state",
 	"controller":         "charm controller/api controller/archive controller/leader controller/logs internal/agentapi internal/initscript internal/pki internal/userapi internal/version provider state state/coord",
 

@@ -152,7 +152,7 @@ func (s *shop) agent(name state.ApplicationName, store state.Store) (unit.Config
 		Network:  unit.Network{Public: "127.0.0.1", Private: "127.0.0.1", Egress: []string{"127.0.0.1/32"}},
 	}
 	c := unit.Config{
-		Model: s.model, Unit: u, Machine: "0", Store: store, API: archive{s}, Lock: unit.NewLock(time.Now),
+		Model: s.model, Unit: u, Machine: "0", Store: store, API: archive{shop: s}, Lock: unit.NewLock(time.Now),
 		World: func() unit.World { return world }, Now: time.Now, ID: id, Boot: "boot",
 		Run: state.Presence{Boot: "bench-" + string(name), Since: time.Now()},
 	}
@@ -160,7 +160,10 @@ func (s *shop) agent(name state.ApplicationName, store state.Store) (unit.Config
 }
 
 // archive is the controllers' API as far as our charms ask.
-type archive struct{ *shop }
+type archive struct {
+	unit.API // for what no charm of ours asks
+	*shop
+}
 
 func (a archive) Charm(_ context.Context, sha string) (io.ReadCloser, error) {
 	if sha != a.sha {
