@@ -22,11 +22,12 @@ type JobKind string
 
 // The kinds of Job.
 const (
-	JobList  JobKind = "list"  // what there is
-	JobStart JobKind = "start" // an instance for a machine
-	JobStop  JobKind = "stop"  // the end of a machine's instances, and then of the machine
-	JobFit   JobKind = "fit"   // an instance with open ports and profiles
-	JobReap  JobKind = "reap"  // the end of an instance that belongs to no machine
+	JobList   JobKind = "list"   // what there is
+	JobStart  JobKind = "start"  // an instance for a machine
+	JobStop   JobKind = "stop"   // the end of a machine's instances, and then of the machine
+	JobFit    JobKind = "fit"    // an instance with open ports and profiles
+	JobVolume JobKind = "volume" // what is next for the volume of a storage instance
+	JobReap   JobKind = "reap"   // the end of an instance that belongs to no machine
 )
 
 // A Job is one thing to ask of a provider. It may take long; Leader.Do does it.
@@ -72,6 +73,8 @@ func (c Config) do(ctx context.Context, j Job) Result {
 		r.err = c.stop(ctx, j)
 	case JobFit:
 		r.err = c.fit(ctx, j)
+	case JobVolume:
+		r.err = c.volume(ctx, j)
 	case JobReap:
 		r.err = c.reap(ctx, j)
 	}

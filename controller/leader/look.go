@@ -23,6 +23,8 @@ func (l *Leader) look(ctx context.Context, it item) error {
 		return l.lookRelation(ctx, it)
 	case state.TicketMachine:
 		return l.lookMachine(ctx, it)
+	case state.TicketStorage:
+		return l.lookStorage(ctx, it)
 	case itemFitting:
 		return l.lookFitting(ctx, it)
 	case state.TicketSecret:
@@ -48,9 +50,9 @@ func (l *Leader) lookModel(ctx context.Context, it item) error {
 	if rec.Value.Life == state.Alive {
 		return nil
 	}
-	var lists [4][]string
+	var lists [5][]string
 	things := 0
-	for i, dir := range []string{m.ApplicationsPath(), m.MachinesPath(), m.UnitsPath(), m.RelationsPath()} {
+	for i, dir := range []string{m.ApplicationsPath(), m.MachinesPath(), m.UnitsPath(), m.RelationsPath(), m.StoragesPath()} {
 		if lists[i], err = state.ChildrenIf(ctx, l.Store, dir); err != nil {
 			return err
 		}
@@ -82,6 +84,9 @@ func (l *Leader) lookModel(ctx context.Context, it item) error {
 		if err := l.write(ctx, t); err != nil {
 			return err
 		}
+	}
+	if err := l.endStorage(ctx, m, lists[4], *fate.End); err != nil {
+		return err
 	}
 	l.ended[it] = how
 	return nil
@@ -187,6 +192,11 @@ func (l *Leader) lookUnit(ctx context.Context, it item) error {
 			}
 		}
 		return l.commit(ctx, it, t)
+	}
+	if u.Life == state.Alive {
+		if err := l.fillStorage(ctx, it, u); err != nil {
+			return err
+		}
 	}
 	for _, sub := range fate.Subordinates {
 		t, err := state.AddSubordinate(ctx, l.Store, m, l.by(), l.Key, name, sub)

@@ -48,6 +48,7 @@ func (l *Leader) lookMachine(ctx context.Context, it item) error {
 		}
 	}
 	l.enqueue(m, itemFitting, it.Name)
+	l.serveStorage(it, machine)
 	switch a := plan.Provision(*machine, l.sightOf(place, it), l.Now()).(type) {
 	case plan.Wait:
 		l.again(it, a.Until)
@@ -73,6 +74,7 @@ func (l *Leader) lookMachine(ctx context.Context, it item) error {
 			return err
 		}
 		machine.Instance.Instance = a.Instance
+		l.serveStorage(it, machine)
 		l.remember(it, machine)
 		return l.commit(ctx, it, t)
 	case plan.Lose:
@@ -102,6 +104,9 @@ func (l *Leader) buryMachine(ctx context.Context, it item) error {
 func (l *Leader) remember(it item, m *plan.Machine) {
 	id := state.MachineID(it.Name)
 	delete(l.pending, it)
+	if m == nil {
+		delete(l.served, it)
+	}
 	delete(l.free[it.model], id)
 	if m == nil || m.Life != state.Alive {
 		return

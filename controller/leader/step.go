@@ -42,9 +42,10 @@ type Leader struct {
 	free     map[state.ModelID]map[state.MachineID]bool // machines that may be free
 
 	jobs    []Job
-	working map[item]bool // machines that a Job is about
-	lookers map[item]bool // machines that wait for a listing
-	pending map[item]bool // machines whose instance does not run yet
+	working map[item]bool   // machines that a Job is about
+	lookers map[item]bool   // machines that wait for a listing
+	pending map[item]bool   // machines whose instance does not run yet
+	served  map[item]string // machines, with the instance whose storage has been looked at
 	places  map[state.ModelID]state.Place
 	former  map[state.Place]bool   // of models that are no more: something of theirs may be left
 	listing map[state.Place]bool   // that are being listed
@@ -66,7 +67,7 @@ func New(ctx context.Context, c Config) (*Leader, error) {
 		queue: map[item]bool{}, due: map[item]time.Time{}, failed: map[item]int{}, ended: map[item]string{},
 		tickets: map[item][]string{}, have: map[string]bool{}, relist: map[state.ModelID]bool{}, recheck: map[state.ModelID]bool{},
 		homeless: map[state.ModelID]map[state.UnitName]bool{}, free: map[state.ModelID]map[state.MachineID]bool{},
-		working: map[item]bool{}, lookers: map[item]bool{}, pending: map[item]bool{},
+		working: map[item]bool{}, lookers: map[item]bool{}, pending: map[item]bool{}, served: map[item]string{},
 		places: map[state.ModelID]state.Place{}, former: map[state.Place]bool{}, listing: map[state.Place]bool{}, sights: map[state.Place]*sight{}, auditing: map[state.Place]bool{},
 	}
 	l.watch.Children(state.ModelsPath)
@@ -118,7 +119,7 @@ func (l *Leader) Step(ctx context.Context) ([]Job, error) {
 // order: what was asked for comes before what is only audited; what begins to end comes from the top down.
 func (l *Leader) order(a, b item) int {
 	rank := func(it item) int {
-		n := slices.Index([]string{state.TicketModel, state.TicketApplication, state.TicketRelation, state.TicketUnit, state.TicketMachine, itemFitting, state.TicketSecret}, it.Kind)
+		n := slices.Index([]string{state.TicketModel, state.TicketApplication, state.TicketRelation, state.TicketUnit, state.TicketMachine, state.TicketStorage, itemFitting, state.TicketSecret}, it.Kind)
 		if len(l.tickets[it]) == 0 {
 			n += 10
 		}
@@ -264,6 +265,7 @@ func (l *Leader) forget(m state.ModelID) {
 	maps.DeleteFunc(l.due, func(it item, _ time.Time) bool { return of(it) })
 	maps.DeleteFunc(l.failed, func(it item, _ int) bool { return of(it) })
 	maps.DeleteFunc(l.ended, func(it item, _ string) bool { return of(it) })
+	maps.DeleteFunc(l.served, func(it item, _ string) bool { return of(it) })
 	maps.DeleteFunc(l.pending, func(it item, _ bool) bool { return of(it) })
 	maps.DeleteFunc(l.lookers, func(it item, _ bool) bool { return of(it) })
 	l.dropTickets(m)
@@ -280,15 +282,18 @@ func (l *Leader) auditModel(ctx context.Context, m state.ModelID) error {
 	}
 	l.queue[item{m, state.Ticket{Kind: state.TicketModel}}] = true
 	for _, list := range [][2]string{{state.TicketApplication, m.ApplicationsPath()}, {state.TicketUnit, m.UnitsPath()},
-		{state.TicketMachine, m.MachinesPath()}, {state.TicketRelation, m.RelationsPath()}} {
+		{state.TicketMachine, m.MachinesPath()}, {state.TicketRelation, m.RelationsPath()}, {state.TicketStorage, m.StoragesPath()}} {
 		kind, dir := list[0], list[1]
 		names, err := state.ChildrenIf(ctx, l.Store, dir)
 		if err != nil {
 			return fmt.Errorf("audit %s: %w", dir, err)
 		}
 		for _, name := range names {
-			if kind == state.TicketUnit {
+			switch kind {
+			case state.TicketUnit:
 				name = string(state.UnitOfNode(name))
+			case state.TicketStorage:
+				name = string(state.StorageOfNode(name))
 			}
 			l.queue[item{m, state.Ticket{Kind: kind, Name: name}}] = true
 		}

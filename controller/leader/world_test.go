@@ -40,6 +40,8 @@ type cloud struct {
 	open    map[provider.InstanceID]string // what may reach them
 	portErr error
 	asked   int // for ports
+
+	shelf
 }
 
 type tagged struct {
@@ -421,8 +423,14 @@ func (w *world) agent(u state.UnitName) bool {
 			t.Tell(model, state.TicketRelation, r.Relation.String())
 		}
 	}
+	was := string(state.Encode(ledger.Value))
+	if ledger.Exists() && unit.Value.Life == state.Alive {
+		w.keep(&t, u, unit.Value, &ledger.Value)
+	}
 	if !ledger.Exists() {
 		t.Create(model.LedgerPath(u), state.Ledger{Phase: state.Started})
+	} else if string(state.Encode(ledger.Value)) != was {
+		t.Set(ledger.Path, ledger.Value, ledger.Version)
 	} else if unit.Value.Life != state.Alive && len(unit.Value.Subordinates) == 0 && len(t.Ops) == 0 {
 		ledger.Value.Phase = state.Gone
 		t.Set(ledger.Path, ledger.Value, ledger.Version)

@@ -32,7 +32,7 @@ type Config struct {
 	Log     *slog.Logger
 }
 
-// A Provider is a provider.Provider and a provider.Sheller.
+// A Provider is a provider.Provider, a provider.Sheller and a provider.Volumer, whose volumes are directories.
 type Provider struct {
 	Config
 	mu   sync.Mutex

@@ -52,6 +52,12 @@ func Run(t *testing.T, c Config) {
 		{"a machine that was stopped may be started again", again},
 		{"what cannot be had is refused", refused},
 		{"a shell runs commands", shell},
+		{"a volume is made once", volumeOnce},
+		{"a volume is attached, detached and attached elsewhere", volumeMoves},
+		{"a volume outlives its machine", volumeOutlives},
+		{"a volume is deleted when nothing has it", volumeDeleted},
+		{"volumes are apart", volumesApart},
+		{"what has no volume is no error", volumeUnknown},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := &world{T: t, c: c, p: c.Open(t)}
@@ -138,6 +144,7 @@ func (w *world) stop(ids ...provider.InstanceID) {
 func (w *world) clean() {
 	ctx := context.Background()
 	for _, c := range []string{controllerA, controllerB} {
+		w.cleanVolumes(ctx, c)
 		all, err := w.p.List(ctx, c)
 		if err != nil {
 			w.Errorf("list what is left: %v", err)
