@@ -19,7 +19,7 @@ func (c *cli) statusCommand() *cobra.Command {
 	o := c.outputFlags(cmd, "tabular", "json", "yaml", "line", "oneline", "short", "summary")
 	relations := cmd.Flags().Bool("relations", false, "show the relations too")
 	integrations := cmd.Flags().Bool("integrations", false, "the same as --relations")
-	cmd.Flags().Bool("storage", false, "show the storage too")
+	storage := cmd.Flags().Bool("storage", false, "show the storage too")
 	utc := cmd.Flags().Bool("utc", false, "show times in UTC")
 	watch := cmd.Flags().Duration("watch", 0, "show it again when it changes, but not more often than this")
 	cmd.Flags().Int("retry-count", 3, "accepted for compatibility")
@@ -29,6 +29,9 @@ func (c *cli) statusCommand() *cobra.Command {
 		if (*relations || *integrations) && o.format != "tabular" {
 			fmt.Fprintf(c.errw, "the format %s always shows relations: the flag is not needed\n", o.format)
 		}
+		if *storage && o.format != "tabular" {
+			fmt.Fprintf(c.errw, "the format %s always shows storage: the flag is not needed\n", o.format)
+		}
 		t, m, err := c.model(cmd)
 		if err != nil {
 			return err
@@ -36,7 +39,7 @@ func (c *cli) statusCommand() *cobra.Command {
 		loc, inUTC := c.location(*utc)
 		show := func(r status.Report) error {
 			r.Status = r.Status.In(loc, inUTC)
-			return c.showStatus(cmd, o, t, r, *relations || *integrations)
+			return c.showStatus(cmd, o, t, r, status.TabularOptions{Relations: *relations || *integrations, Storage: *storage})
 		}
 		if *watch > 0 {
 			return c.watchStatus(cmd.Context(), m, *watch, args, show)
@@ -53,7 +56,7 @@ func (c *cli) statusCommand() *cobra.Command {
 	return cmd
 }
 
-func (c *cli) showStatus(cmd *cobra.Command, o *output, t target, r status.Report, relations bool) error {
+func (c *cli) showStatus(cmd *cobra.Command, o *output, t target, r status.Report, show status.TabularOptions) error {
 	if r.Unmatched {
 		fmt.Fprintln(c.errw, "Nothing matched specified filter(s).")
 		if o.format != "json" && o.format != "yaml" {
@@ -63,7 +66,8 @@ func (c *cli) showStatus(cmd *cobra.Command, o *output, t target, r status.Repor
 	err := o.write(r.Status, func(w io.Writer) error {
 		switch o.format {
 		case "tabular":
-			return status.WriteTabular(w, r, status.TabularOptions{Relations: relations, Color: c.colour(cmd)})
+			show.Color = c.colour(cmd)
+			return status.WriteTabular(w, r, show)
 		case "summary":
 			return status.WriteSummary(w, r.Status)
 		}

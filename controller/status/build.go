@@ -40,6 +40,7 @@ func Build(s Snapshot, now time.Time) Report {
 	for name, a := range s.Applications {
 		out.Applications[name] = b.application(name, a, of[name], units)
 	}
+	out.Storage = b.storage()
 	return Report{Status: out, Relations: b.relations(), Empty: len(s.Applications) == 0 && len(s.Machines) == 0}
 }
 

@@ -49,6 +49,16 @@ func Filter(r Report, selectors []string) Report {
 			out.Applications[name] = a
 		}
 	}
+	kept := map[state.UnitName]bool{}
+	for _, a := range out.Applications {
+		for name, u := range a.Units {
+			kept[name] = true
+			for sub := range u.Subordinates {
+				kept[sub] = true
+			}
+		}
+	}
+	out.Storage = r.Status.Storage.only(func(u state.UnitName) bool { return kept[u] })
 	out.Machines = map[state.MachineID]Machine{}
 	for id, m := range r.Status.Machines {
 		if f.machines[id] || f.machine(id, m) {

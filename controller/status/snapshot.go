@@ -19,6 +19,7 @@ type Snapshot struct {
 	Machines     map[state.MachineID]MachineRecord
 	Relations    map[state.RelationID]RelationRecord
 	Charms       map[charm.ID]state.Charm
+	Storage      map[state.StorageID]StorageRecord
 }
 
 // An ApplicationRecord is what the tree says of an application.

@@ -31,9 +31,6 @@ type Controller struct {
 	Timestamp string `json:"timestamp"`
 }
 
-// Storage is always there and, so far, always empty.
-type Storage struct{}
-
 // An Info is one status with its explanation.
 type Info struct {
 	Current string `json:"current,omitempty"`
@@ -164,6 +161,7 @@ func (s Status) In(loc *time.Location, utc bool) Status {
 		applications[name] = a
 	}
 	s.Applications = applications
+	s.Storage = s.Storage.in(show)
 	return s
 }
 

@@ -17,6 +17,7 @@ import (
 type TabularOptions struct {
 	Color     bool
 	Relations bool // also the table of relations
+	Storage   bool // also that of storage
 }
 
 // The limits of long cells.
@@ -31,6 +32,9 @@ func WriteTabular(w io.Writer, r Report, o TabularOptions) error {
 	tables := []Table{header(s), applications(s), units(s), machines(s)}
 	if o.Relations {
 		tables = append(tables, relations(r.Relations))
+	}
+	if o.Storage {
+		tables = append(tables, storageTable(s.Storage))
 	}
 	return WriteTables(w, o.Color, tables...)
 }

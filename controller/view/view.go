@@ -27,6 +27,7 @@ func Read(ctx context.Context, r state.Reader, m state.ModelID) (status.Snapshot
 		Machines:     map[state.MachineID]status.MachineRecord{},
 		Relations:    map[state.RelationID]status.RelationRecord{},
 		Charms:       map[charm.ID]state.Charm{},
+		Storage:      map[state.StorageID]status.StorageRecord{},
 	}
 	model, err := state.Read[state.Model](ctx, r, m.Path())
 	if err != nil {
@@ -72,6 +73,7 @@ func (v *reading) list(ctx context.Context) error {
 		{v.m.MachinesPath(), v.machine},
 		{v.m.ApplicationsPath(), v.application},
 		{v.m.RelationsPath(), v.relation},
+		{v.m.StoragesPath(), v.storage},
 	} {
 		names, err := state.ChildrenIf(ctx, v.r, dir.path)
 		if err != nil {
@@ -222,6 +224,22 @@ func (v *reading) members(ctx context.Context, path, name string, rec *status.Re
 		}
 	}
 	return nil
+}
+
+func (v *reading) storage(ctx context.Context, node string) error {
+	id := state.StorageOfNode(node)
+	stored, err := get[state.Storage](ctx, v.r, v.m.StoragePath(id))
+	if err != nil || stored == nil {
+		return err
+	}
+	rec := status.StorageRecord{Storage: *stored}
+	if stored.Persistent {
+		into(ctx, v.r, v.m.VolumePath(id), &rec.Volume, &err)
+	}
+	v.mu.Lock()
+	v.into.Storage[id] = rec
+	v.mu.Unlock()
+	return err
 }
 
 func (v *reading) isSide(name string, rec status.RelationRecord) bool {
