@@ -26,6 +26,8 @@ type Fault struct {
 	After bool          // the call takes effect before what follows; else it never reaches the cloud
 	Twice bool          // it takes effect twice, as when a network repeats it
 
+	Skew time.Duration // of the clock by which it is answered
+
 	Drop   bool   // the connection ends without an answer
 	Status int    // of an error; 0 with a Code: 400
 	Code   string // of an error
@@ -117,6 +119,9 @@ func (s *Server) handler(backend *url.URL, forward *httputil.ReverseProxy) http.
 				rec = call()
 			}
 			if !fails {
+				if f.Skew != 0 {
+					rec.Header().Set("Date", time.Now().Add(f.Skew).UTC().Format(http.TimeFormat))
+				}
 				reply(w, rec)
 				return
 			}
@@ -194,7 +199,7 @@ func (s *Server) idempotent(action string, form url.Values, pass func() *httptes
 		return rec
 	case call.params != form.Encode():
 		rec := httptest.NewRecorder()
-		rec.Code = http.StatusBadRequest
+		rec.WriteHeader(http.StatusBadRequest)
 		writeError(rec, "IdempotentParameterMismatch", "The client token "+token+" was used with other parameters.")
 		return rec
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/grigri/grigri/provider"
+	"github.com/grigri/grigri/provider/ec2"
 )
 
 // An Auth is a way to prove oneself to clouds of a type, with what a user must give for it.
@@ -25,9 +26,10 @@ func Auths(kind string) []Auth {
 	switch kind {
 	case "ec2":
 		return []Auth{
-			{"access-key", []Attribute{{Name: "access-key", Description: "the access key's ID"}, {Name: "secret-key", Description: "the secret key", Secret: true},
+			{ec2.AuthAccessKey, []Attribute{{Name: "access-key", Description: "the access key's ID"}, {Name: "secret-key", Description: "the secret key", Secret: true},
 				{Name: "session-token", Description: "the token of a temporary key", Secret: true, Optional: true}}},
-			{"instance-role", []Attribute{{Name: "instance-profile-name", Description: "the instance profile of the machines", Optional: true}}},
+			{ec2.AuthInstanceRole, nil},
+			{ec2.AuthProfile, []Attribute{{Name: "profile", Description: "the profile, in the shared files of Amazon's tools on the controller's host"}}},
 			{provider.AuthEmpty, nil},
 		}
 	case "lxd":

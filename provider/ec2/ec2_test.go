@@ -35,7 +35,7 @@ func spec(s *mototest.Server) provider.Spec {
 // open opens the provider, in haste.
 func open(t *testing.T, s *mototest.Server, change ...func(*ec2.Config)) *ec2.Provider {
 	t.Helper()
-	c := ec2.Config{Spec: spec(s), Arch: "amd64", Poll: 10 * time.Millisecond, Settle: time.Minute, Timeout: 30 * time.Second, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	c := ec2.Config{Spec: spec(s), Arch: "amd64", Poll: 10 * time.Millisecond, Settle: time.Minute, Timeout: time.Minute, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	for _, f := range change {
 		f(&c)
 	}
@@ -122,6 +122,9 @@ func stop(t *testing.T, p *ec2.Provider, ids ...provider.InstanceID) {
 }
 
 func TestContract(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a minute")
+	}
 	s := mototest.Start(t)
 	providertest.Run(t, providertest.Config{
 		Open: func(t *testing.T) provider.Provider { return open(t, s) },
@@ -132,11 +135,56 @@ func TestContract(t *testing.T) {
 	}
 }
 
-// What EC2 is asked for.
-func TestStart(t *testing.T) {
+// All that is asked of one emulator, which takes a while to start. Each leaves nothing behind.
+func TestEmulated(t *testing.T) {
 	s := mototest.Start(t)
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, *mototest.Server)
+	}{
+		{"what is asked for", asked},
+		{"constraints", constraints},
+		{"places", places},
+		{"what is refused", refusals},
+		{"ports are exactly what is wanted", ports},
+		{"user data", data},
+		{"volumes", volumes},
+		{"check", check},
+		{"throttled", throttled},
+		{"an answer that is lost", lost},
+		{"an answer that comes late", late},
+		{"twice", twice},
+		{"no room in a zone", noRoom},
+		{"not seen yet", unseen},
+		{"other parameters", otherParameters},
+		{"groups that vanish", vanished},
+		{"stopped in part", stoppedInPart},
+		{"many at once", many},
+		{"what users are told", told},
+		{"ended by another", endedByAnother},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.run(t, s)
+			s.Mend()
+			var ids []provider.InstanceID
+			for _, in := range live(t, s) {
+				ids = append(ids, provider.InstanceID(aws.ToString(in.InstanceId)))
+			}
+			p := open(t, s)
+			stop(t, p, ids...)
+			p.Sweep(t.Context(), controller, time.Now())
+			p.Sweep(t.Context(), controller, time.Now().Add(16*time.Minute))
+			if groups := ourGroups(t, s); len(groups) > 0 {
+				t.Errorf("groups are left: %v", groups)
+			}
+		})
+	}
+}
+
+// asked is what EC2 is asked for.
+func asked(t *testing.T, s *mototest.Server) {
 	p := open(t, s)
-	in := start(t, p, "7", "cores=4 root-disk=20G")
+	in := start(t, p, "7", "instance-type=t3.xlarge root-disk=20G")
 	all := live(t, s)
 	if len(all) != 1 || aws.ToString(all[0].InstanceId) != string(in.ID) {
 		t.Fatalf("there are %d instances", len(all))
@@ -175,9 +223,5 @@ func TestStart(t *testing.T) {
 	slices.Sort(in_)
 	if want := slices.Sorted(slices.Values([]string{aws.ToString(own.GroupId), aws.ToString(ofModel.GroupId)})); !slices.Equal(in_, want) {
 		t.Errorf("it is in the groups %v, want %v", in_, want)
-	}
-	stop(t, p, in.ID)
-	if groups := ourGroups(t, s); len(groups) > 0 {
-		t.Errorf("groups are left: %v", groups)
 	}
 }

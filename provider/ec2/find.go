@@ -258,6 +258,7 @@ type choice struct {
 	machine machineType
 	vpc     string
 	subnets []subnet // to try in this order: the type is offered in all of them
+	dead    []string // client tokens of instances that have ended
 }
 
 func (p *Provider) choose(ctx context.Context, w wish, model, id string) (choice, error) {

@@ -7,7 +7,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,9 +32,10 @@ func (p *Provider) Start(ctx context.Context, req provider.StartRequest) (provid
 	return p.instanceOf(ctx, in), nil
 }
 
-// A generation is one life of a machine. What was started, stopped and is started again needs another client token. Generations are not
-// written down: those of which EC2 still shows the remains are counted, and a token that brings back something dead is passed over.
-const mostGenerations = 20
+// A generation is one life of a machine: what was started, stopped and is started again needs another client token. Generations are
+// not written down. They are tried in order, from the first on, so that everyone comes to the same; those of which EC2 still shows the
+// remains are passed over, and so is a token that brings back something dead.
+const mostGenerations = 200
 
 func (p *Provider) start(ctx context.Context, req provider.StartRequest) (types.Instance, error) {
 	key := machineKey{req.Controller, req.Model, req.Machine}
@@ -55,23 +58,30 @@ func (p *Provider) start(ctx context.Context, req provider.StartRequest) (types.
 	if err != nil {
 		return types.Instance{}, err
 	}
-	for generation := len(found); generation < len(found)+mostGenerations; generation++ {
+	for _, in := range found {
+		c.dead = append(c.dead, aws.ToString(in.ClientToken))
+	}
+	for generation := range mostGenerations {
 		in, err := p.launch(ctx, key, c, data, generation)
+		if errors.Is(err, provider.ErrRefused) { // else it is tried again, and finds the groups that it has made
+			err = errors.Join(err, p.deleteGroups(ctx, map[machineKey]bool{key: true}))
+		}
 		if err != nil {
 			return types.Instance{}, err
 		}
-		if dead, err := p.wasBefore(ctx, in); err != nil {
-			return types.Instance{}, err
-		} else if !dead {
-			return in, nil
+		if dead, err := p.wasBefore(ctx, in); err != nil || !dead {
+			return in, err
 		}
 	}
 	return types.Instance{}, fmt.Errorf("all of its %d client tokens bring back instances that have ended: %w", mostGenerations, provider.ErrTransient)
 }
 
-// wasBefore says whether what RunInstances returned is the remains of an earlier life. One that has just been launched and cannot be
+// wasBefore says whether what launch returned is the remains of an earlier life. One that has just been launched and cannot be
 // seen yet is not.
 func (p *Provider) wasBefore(ctx context.Context, in types.Instance) (bool, error) {
+	if in.InstanceId == nil {
+		return true, nil
+	}
 	if gone(in) || time.Since(launched(in)) < p.Settle {
 		return gone(in), nil
 	}
@@ -79,7 +89,7 @@ func (p *Provider) wasBefore(ctx context.Context, in types.Instance) (bool, erro
 	return err == nil && (!ok || gone(now)), err
 }
 
-// launch runs an instance in the first subnet that has room.
+// launch runs an instance in the first subnet that has room. It is none, without an error, when the token for that is known to be used up.
 func (p *Provider) launch(ctx context.Context, key machineKey, c choice, data string, generation int) (types.Instance, error) {
 	var last error
 	full := map[string]bool{} // zones without room for this type
@@ -114,18 +124,21 @@ func (p *Provider) run(ctx context.Context, key machineKey, c choice, s subnet, 
 	if err != nil {
 		return types.Instance{}, err
 	}
+	token := clientToken("instance", key.controller, key.model, key.machine, s.id, strconv.Itoa(generation))
+	if slices.Contains(c.dead, token) {
+		return types.Instance{}, nil
+	}
 	for try := 0; ; try++ {
 		groups, err := p.groupsOf(ctx, key, c.vpc)
 		if err != nil {
 			return types.Instance{}, err
 		}
-		token := clientToken("instance", key.controller, key.model, key.machine, s.id, strconv.Itoa(generation))
 		out, err := client.RunInstances(ctx, c.request(key, s, groups, token, data))
 		switch {
 		case is(err, "InvalidGroup.NotFound", "InvalidSecurityGroupID.NotFound") && try < 5:
 			p.forgetGroups(key, c.vpc) // removed with the last machine that was in it, just now
 		case is(err, "IdempotentParameterMismatch"):
-			return p.earlier(ctx, token, err)
+			return p.earlier(ctx, key, token, err)
 		case err != nil:
 			return types.Instance{}, explain(err)
 		case len(out.Instances) == 0:
@@ -138,18 +151,16 @@ func (p *Provider) run(ctx context.Context, key machineKey, c choice, s subnet, 
 
 // earlier is what an earlier call with the token has made, when that call asked for something else: another image, say, because there
 // was no newer one then.
-func (p *Provider) earlier(ctx context.Context, token string, cause error) (types.Instance, error) {
-	found, err := p.describe(ctx, filter("client-token", token))
-	if err == nil && len(found) == 0 {
-		err = explain(cause)
-	}
+func (p *Provider) earlier(ctx context.Context, key machineKey, token string, cause error) (types.Instance, error) {
+	found, _, err := p.machines.do(ctx, key)
 	if err != nil {
 		return types.Instance{}, err
 	}
-	if in, ok := oldest(found); ok {
-		return in, nil
+	i := slices.IndexFunc(found, func(in types.Instance) bool { return aws.ToString(in.ClientToken) == token })
+	if i < 0 {
+		return types.Instance{}, explain(cause) // it cannot be seen yet
 	}
-	return found[0], nil
+	return found[i], nil
 }
 
 // request is pure.
