@@ -35,7 +35,8 @@ const (
 	SecretRotate          Kind = "secret-rotate"
 	SecretExpired         Kind = "secret-expired"
 	SecretRemove          Kind = "secret-remove"
-	Action                Kind = "action" // an action or a command: no hook at all, but run in a hook's context
+	Action                Kind = "action"  // an action or a command: no hook at all, but run in a hook's context
+	Command               Kind = "command" // the same, called with juju-exec or juju-run on the machine itself
 )
 
 // A Hook is one call of one hook.
@@ -58,10 +59,10 @@ type Hook struct {
 	SecretRevision int            `json:"secretRevision,omitempty"` // that the hook is about; the latest in changed and rotate, which do not tell it
 }
 
-// Name is the hook's name, "db-relation-changed". It is empty for actions.
+// Name is the hook's name, "db-relation-changed". It is empty for actions and commands.
 func (h Hook) Name() string {
 	switch {
-	case h.Kind == Action:
+	case h.Kind == Action || h.Kind == Command:
 		return ""
 	case h.Endpoint != "":
 		return h.Endpoint + "-" + string(h.Kind)
@@ -74,12 +75,17 @@ func (h Hook) Name() string {
 // RunName names one run: the hook's name, the action's, or run-commands. It is part of logs and tokens.
 func (h Hook) RunName() string {
 	switch {
-	case h.Kind != Action:
-		return h.Name()
-	case h.Action == state.ExecAction:
+	case h.Shell():
 		return "run-commands"
+	case h.Kind == Action:
+		return h.Action
 	}
-	return h.Action
+	return h.Name()
+}
+
+// Shell says whether it is shell text that is run: the parameter "command".
+func (h Hook) Shell() bool {
+	return h.Kind == Command || h.Kind == Action && h.Action == state.ExecAction
 }
 
 // A Reader answers what a hook may ask of the tree. The first answer to a question is its answer for the whole hook;
@@ -202,6 +208,7 @@ type Effects struct {
 	Action      *ActionOutcome
 	Secrets     map[state.SecretID]state.SecretChange
 	Tracked     map[state.SecretID]*state.Tracked // secrets of others that have been read; nil: tracked no more
+	Reboot      bool                              // the machine is to start again once all this is committed
 }
 
 // A PortChange opens or closes a range of ports.
@@ -220,5 +227,5 @@ type ActionOutcome struct {
 // Empty says whether nothing has been asked for.
 func (e Effects) Empty() bool {
 	return len(e.Settings) == 0 && len(e.Application) == 0 && len(e.Ports) == 0 && len(e.State) == 0 && e.Action == nil &&
-		len(e.Storage) == 0 && len(e.Secrets) == 0 && len(e.Tracked) == 0
+		len(e.Storage) == 0 && len(e.Secrets) == 0 && len(e.Tracked) == 0 && !e.Reboot
 }

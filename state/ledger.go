@@ -39,8 +39,15 @@ type Ledger struct {
 	Failed       *Failure           `json:"failed,omitempty"`
 	Storage      map[StorageID]Held `json:"storage,omitempty"`      // what the unit has in its place
 	StorageAsked map[string]int     `json:"storageAsked,omitempty"` // how many of each storage its hooks have asked for, ever
+	Reboot       string             `json:"reboot,omitempty"`       // the machine's boot id in which a hook has asked for another one
+	Again        *Again             `json:"again,omitempty"`        // the hook that was killed for that, and is due after it before all else
 	LeftBehind   []string           `json:"leftBehind,omitempty"`   // hooks that still failed when the deadline of the unit's removal had passed
 	When         time.Time          `json:"when"`                   // of the commit
+}
+
+// An Again is a hook that has begun and is to run once more, as it was.
+type Again struct {
+	Hook json.RawMessage `json:"hook"` // hooks.Hook
 }
 
 // A Failure is a hook that failed and has not been resolved.

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/grigri/grigri/agent/commands"
 	"github.com/grigri/grigri/agent/enroll"
 	"github.com/grigri/grigri/agent/unit"
 	"github.com/grigri/grigri/state"
@@ -24,11 +25,15 @@ type Config struct {
 	HookTool string      // the program that hook tools are links to
 	Store    state.Store // the machine's own session
 	Address  string      // of a machine that has one address of its own; empty: as its interfaces say
+	Bin      string      // where the machine's programs are found by all; empty: nowhere, the machine is not ours
 	Boot     string      // the machine's boot id
 	Run      state.Presence
 	Logs     *Logs
 	Now      func() time.Time
 	ID       func() string
+
+	// Reboot starts the machine again, and returns when that cannot be. Nil: Run ends with ErrReboot when a hook wants it.
+	Reboot func(context.Context) error
 }
 
 // ErrRenewed says that the machine has a new certificate: a new run of the agent uses it.
@@ -46,10 +51,18 @@ func Run(ctx context.Context, c Config) error {
 	m.world.set(func(w *unit.World) { w.Addresses, w.Network = c.Conf.Addresses, network(c.Address, nil) })
 	m.api = controllers{conn, func() []string { return m.world.get().Addresses.API }}
 
-	ctx, end := context.WithCancelCause(ctx)
-	defer end(nil)
+	if err := m.publish(); err != nil {
+		return fmt.Errorf("run machine %s: %w", c.Conf.Machine, err)
+	}
+	calls, err := commands.Listen(enroll.Dir(c.DataDir, c.Conf.Machine))
+	if err != nil {
+		return fmt.Errorf("run machine %s: %w", c.Conf.Machine, err)
+	}
+	ctx, m.end = context.WithCancelCause(ctx)
+	defer m.end(nil)
 	g, ctx := errgroup.WithContext(ctx)
 	m.group = g
+	g.Go(func() error { return calls.Run(ctx, m.handle) })
 	m.changed = make(chan struct{}, 1)
 	g.Go(func() error { return c.Logs.ship(ctx, m.api.send) })
 	g.Go(func() error { return followNetwork(ctx, m.log, func() { signal(m.changed) }) })
@@ -61,10 +74,14 @@ func Run(ctx context.Context, c Config) error {
 		}
 		return err
 	})
-	if err := g.Wait(); !errors.Is(err, errRemoved) {
-		return err
+	err = g.Wait()
+	switch {
+	case errors.Is(context.Cause(ctx), ErrReboot):
+		return ErrReboot
+	case errors.Is(err, errRemoved):
+		return m.unpublish()
 	}
-	return nil
+	return err
 }
 
 // errRemoved ends everything when the machine is no more.
@@ -82,6 +99,9 @@ type machine struct {
 	changed chan struct{} // gets a value when the network may have changed
 	group   *errgroup.Group
 
+	end context.CancelCauseFunc
+
+	tasks  map[state.TaskID]bool // seen, and begun if they were to be
 	proved state.MachineSecrets
 	hosted map[state.UnitName]*hosted
 	report state.MachineReport // as it was last told
@@ -112,6 +132,7 @@ func (m *machine) follow(ctx context.Context) error {
 		if err == nil && !others {
 			w.Data(m.model.ConfigPath())
 			w.Data(m.model.AddressesPath())
+			w.Children(m.model.TasksPath(m.receiver()))
 			presence = coord.NewPresence(ctx, m.Store, m.model.MachineAgentPath(m.id), m.Run)
 			others = true
 			continue
@@ -179,7 +200,10 @@ func (m *machine) step(ctx context.Context) (gone bool, err error) {
 	if err := m.tell(ctx, rec.Value); err != nil {
 		return false, err
 	}
-	return false, m.host(ctx, rec.Value.Units)
+	if err := m.host(ctx, rec.Value.Units); err != nil {
+		return false, err
+	}
+	return false, m.runTasks(ctx)
 }
 
 // prove shows the tree who the machine's units are.

@@ -27,6 +27,7 @@ import (
 	"github.com/grigri/grigri/internal/pki"
 	"github.com/grigri/grigri/internal/reaper"
 	"github.com/grigri/grigri/internal/userapi"
+	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/provider/local"
 	"github.com/grigri/grigri/state"
 	"github.com/grigri/grigri/state/zk"
@@ -121,7 +122,7 @@ func newPath(t *testing.T) *path {
 	done := make(chan error, 1)
 	ready := make(chan string, 1)
 	go func() {
-		done <- controller.Run(ctx, controller.Config{Dir: files, ID: "0", Listen: listen, Store: p.store, Secrets: secrets, Provider: machines, Chroot: zk.DefaultChroot,
+		done <- controller.Run(ctx, controller.Config{Dir: files, ID: "0", Listen: listen, Store: p.store, Secrets: secrets, Open: func(provider.Spec) (provider.Provider, error) { return machines, nil }, Chroot: zk.DefaultChroot,
 			Addresses: state.Addresses{API: []string{listen}, ZooKeeper: []string{p.zk.Addr}, AgentHash: hash}, Ready: func(a string) { ready <- a },
 			Log: slog.New(slog.NewTextHandler(logWriter{t}, nil))})
 	}()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/grigri/grigri/agent/enroll"
 	"github.com/grigri/grigri/agent/unit"
+	"github.com/grigri/grigri/hooks/run"
 	"github.com/grigri/grigri/internal/pki"
 	"github.com/grigri/grigri/state"
 )
@@ -60,7 +61,7 @@ func (m *machine) keepUnit(ctx context.Context, u state.UnitName, h *hosted) {
 		err := m.runUnit(ctx, u, unit.Config{
 			Model: m.model, Unit: u, Machine: m.id, Store: m.Store, API: m.api, Lock: m.lock,
 			World: m.world.get, Wake: h.wake, Run: m.runOf(u), Boot: m.Boot, Now: m.Now, ID: m.ID,
-			Log: log, Lines: m.Logs.Line,
+			Log: log, Lines: m.Logs.Line, Reboot: m.reboot,
 		})
 		switch {
 		case ctx.Err() != nil:
@@ -98,6 +99,9 @@ func (m *machine) paths(u state.UnitName) unit.Paths {
 	p := unit.PathsBelow(m.DataDir, u, m.HookTool)
 	if m.Address != "" { // one of several on its host: all that is its own is below its directory
 		p.Storage.Root, p.Storage.Shared = filepath.Join(m.DataDir, "storage", ".root"), true
+		for _, name := range []string{"juju-exec", "juju-run"} {
+			p.Beside = append(p.Beside, run.Link{Name: name, Target: filepath.Join(filepath.Dir(m.HookTool), name)})
+		}
 	}
 	return p
 }

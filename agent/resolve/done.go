@@ -60,7 +60,7 @@ func unpacked(l Local, r Remote, op Unpack) Local {
 
 // ran is l after the hook.
 func ran(l Local, r Remote, h hooks.Hook) Local {
-	l.Failed, l.Answer = nil, r.Answer.Rev
+	l.Failed, l.Again, l.Answer = nil, nil, r.Answer.Rev
 	switch h.Kind {
 	case hooks.Install:
 		l.Phase = state.Installed
@@ -152,7 +152,7 @@ func Failed(l Local, r Remote, h hooks.Hook, now time.Time, exit string, output 
 // agent before it ended. After a stop of the agent, which killed the hook, the hook is simply due again. After a
 // crash nobody knows how the hook ended: it has failed. Tasks are not for Interrupted: none is run again.
 func Interrupted(l Local, h hooks.Hook, killedByStop bool, now time.Time) Local {
-	if killedByStop || h.Kind == hooks.Action {
+	if killedByStop || h.Kind == hooks.Action || h.Kind == hooks.Command {
 		return l
 	}
 	return failed(l, h, now, "the agent ended while the hook was running", nil)
@@ -169,6 +169,7 @@ func failed(l Local, h hooks.Hook, now time.Time, exit string, output []string) 
 			output[i] = line[:maxLine] + "…"
 		}
 	}
+	l.Again = nil
 	l.Failed = &state.Failure{Hook: state.Encode(h), Name: h.Name(), Attempts: n, At: now, Exit: exit, Output: output}
 	return l
 }

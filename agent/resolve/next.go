@@ -31,15 +31,21 @@ func next(l Local, r Remote, now time.Time) Op {
 			return op
 		}
 		return Leave{} // never installed, so there is nothing for the charm to undo
+	case rebooting(l, r):
+		return Reboot{}
 	}
 	if op := nextMount(l, r, now); op != nil {
 		return op
 	}
 	switch {
+	case len(r.Commands) > 0 && l.Phase != state.New: // before install too, between the hooks of a chain, and in error
+		return RunCommand{r.Commands[0]}
 	case l.Failed != nil:
 		return nextFailed(l, r, now)
 	case l.Phase == state.New, l.Phase == state.Unpacked && l.CharmRev != r.CharmRev:
 		return Unpack{r.Charm, r.CharmRev}
+	case l.Again != nil:
+		return again(l, r)
 	case l.Phase == state.Unpacked:
 		if op := nextFirstStorage(l, r, now); op != nil {
 			return op

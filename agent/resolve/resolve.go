@@ -52,6 +52,7 @@ type Remote struct {
 	Tasks        []state.TaskID   // without a result, in order
 	Own          map[state.SecretID]OwnSecret
 	Others       map[state.SecretID]OthersSecret
+	Commands     []int     // that somebody on the machine waits for, in order
 	UpdateStatus time.Time // when update-status is due, counted from the last commit (Local.When); zero: never
 }
 
@@ -71,13 +72,14 @@ type Relation struct {
 	Application state.Stamp
 }
 
-// An Op is the next thing to do. The set is closed: Unpack, Run, Enter, Exit, Mount, Unmount, Skip, RunTask, Wait and Leave.
+// An Op is the next thing to do. The set is closed: Unpack, Run, Enter, Exit, Mount, Unmount, Skip, RunTask, RunCommand, Reboot,
+// Wait and Leave.
 type Op interface {
 	isOp()
 	String() string
 }
 
-// The operations. All but Wait are followed by Done, or Run by Failed and Mount and Unmount by Misplaced, and by a Commit.
+// The operations. All but Wait and Reboot are followed by Done, or Run by Failed and Mount and Unmount by Misplaced, and by a Commit.
 type (
 	// Unpack puts the charm's files in place.
 	Unpack struct {
@@ -104,6 +106,10 @@ type (
 	}
 	// RunTask runs an action or a command. Its result is committed with the ledger.
 	RunTask struct{ Task state.TaskID }
+	// RunCommand runs what somebody on the machine has called with juju-exec.
+	RunCommand struct{ Command int }
+	// Reboot starts the machine again: it comes until r.Boot is another one. It has no Done.
+	Reboot struct{}
 	// Wait does nothing until something of Remote changes or Until comes, if it is not zero. Hooks that failed are
 	// due exactly at Until: whoever wants jitter comes later. Reason is for status.
 	Wait struct {
@@ -114,14 +120,16 @@ type (
 	Leave struct{}
 )
 
-func (Unpack) isOp()  {}
-func (Run) isOp()     {}
-func (Enter) isOp()   {}
-func (Exit) isOp()    {}
-func (Skip) isOp()    {}
-func (RunTask) isOp() {}
-func (Wait) isOp()    {}
-func (Leave) isOp()   {}
+func (Unpack) isOp()     {}
+func (Run) isOp()        {}
+func (Enter) isOp()      {}
+func (Exit) isOp()       {}
+func (Skip) isOp()       {}
+func (RunTask) isOp()    {}
+func (RunCommand) isOp() {}
+func (Reboot) isOp()     {}
+func (Wait) isOp()       {}
+func (Leave) isOp()      {}
 
 // Why is why a failed hook is left behind.
 type Why string

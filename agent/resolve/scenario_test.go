@@ -138,7 +138,7 @@ func (p *player) run() []string {
 			}
 		}
 		switch op := op.(type) {
-		case Wait:
+		case Wait, Reboot:
 			say(op.String())
 			return out
 		case Run:
@@ -152,6 +152,12 @@ func (p *player) run() []string {
 			case "fail":
 				say(op.String() + " FAILS")
 				to = Failed(p.local, r, op.Hook, p.now, "exit status 1", []string{"output"})
+			case "reboots":
+				say(op.String() + " REBOOTS")
+				to = Rebooting(Done(p.local, r, op), r)
+			case "cut":
+				say(op.String() + " CUT")
+				to = Cut(p.local, r, op.Hook)
 			case "crash", "stop":
 				say(op.String() + " " + strings.ToUpper(fault))
 				to = Interrupted(p.local, op.Hook, fault == "stop", p.now)
@@ -177,6 +183,9 @@ func (p *player) run() []string {
 			if t, ok := op.(RunTask); ok {
 				p.r.Tasks = slices.DeleteFunc(p.r.Tasks, func(id state.TaskID) bool { return id == t.Task })
 			}
+			if c, ok := op.(RunCommand); ok {
+				p.r.Commands = slices.DeleteFunc(p.r.Commands, func(id int) bool { return id == c.Command })
+			}
 		}
 		if err := p.commit(to); err != nil && p.err == nil {
 			p.err = err
@@ -201,7 +210,7 @@ func (p *player) snapshot() Remote {
 		rel.Members = members
 		r.Relations[id] = rel
 	}
-	r.Tasks = slices.Clone(p.r.Tasks)
+	r.Tasks, r.Commands = slices.Clone(p.r.Tasks), slices.Clone(p.r.Commands)
 	r.Endpoints = p.charms[p.local.CharmRev]
 	r.Stores = p.stores[p.local.CharmRev]
 	r.Storage = map[state.StorageID]Storage{}
@@ -297,11 +306,13 @@ func (p *player) change(w []string) error {
 		p.r.Subordinates = nil
 	case "task":
 		p.r.Tasks = append(p.r.Tasks, state.TaskID(num(1)))
+	case "command":
+		p.r.Commands = append(p.r.Commands, num(1))
 	case "resolved":
 		p.r.Answer = state.Answer{Rev: p.r.Answer.Rev + 1, Skip: arg(1) == "--no-retry"}
 	case "no-retry":
 		p.r.NoRetry = true
-	case "fail", "crash", "stop":
+	case "fail", "crash", "stop", "reboots", "cut":
 		p.faults[arg(1)] = w[0]
 	case "during":
 		p.during[arg(1)] = w[2:]

@@ -8,13 +8,15 @@ import (
 	"github.com/grigri/grigri/hooks"
 )
 
-func (o Unpack) String() string  { return "unpack " + o.Charm.String() }
-func (o Run) String() string     { return Describe(o.Hook) }
-func (o Enter) String() string   { return fmt.Sprintf("enter %s:%d", o.Endpoint, o.Relation) }
-func (o Exit) String() string    { return fmt.Sprintf("exit %s:%d", o.Endpoint, o.Relation) }
-func (o Skip) String() string    { return "skip " + Describe(o.Hook) + ": " + string(o.Why) }
-func (o RunTask) String() string { return fmt.Sprintf("task %d", o.Task) }
-func (o Leave) String() string   { return "leave" }
+func (o Unpack) String() string     { return "unpack " + o.Charm.String() }
+func (o Run) String() string        { return Describe(o.Hook) }
+func (o Enter) String() string      { return fmt.Sprintf("enter %s:%d", o.Endpoint, o.Relation) }
+func (o Exit) String() string       { return fmt.Sprintf("exit %s:%d", o.Endpoint, o.Relation) }
+func (o Skip) String() string       { return "skip " + Describe(o.Hook) + ": " + string(o.Why) }
+func (o RunTask) String() string    { return fmt.Sprintf("task %d", o.Task) }
+func (o RunCommand) String() string { return fmt.Sprintf("command %d", o.Command) }
+func (o Reboot) String() string     { return "reboot" }
+func (o Leave) String() string      { return "leave" }
 
 func (o Wait) String() string {
 	if o.Until.IsZero() {
@@ -27,6 +29,9 @@ func (o Wait) String() string {
 func Describe(h hooks.Hook) string {
 	if h.Kind == hooks.Action {
 		return fmt.Sprintf("action %s %d", h.Action, h.Task)
+	}
+	if h.Kind == hooks.Command {
+		return "command"
 	}
 	words := []string{h.Name()}
 	if h.Storage != "" {

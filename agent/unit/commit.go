@@ -18,7 +18,9 @@ type outcome struct {
 	failed  *failure       // of a hook
 	effects hooks.Effects
 	result  *taskResult
-	commit  string // the last commit tried, whose reply may have been lost
+	cut     bool       // the hook was killed because it asked for a reboot at once
+	call    *answering // of a command
+	commit  string     // the last commit tried, whose reply may have been lost
 }
 
 // A failure is how a hook failed.
@@ -30,7 +32,7 @@ type failure struct {
 // ran says whether o is of something that must not be done again.
 func (o *outcome) ran() bool {
 	switch o.op.(type) {
-	case resolve.Run, resolve.RunTask:
+	case resolve.Run, resolve.RunTask, resolve.RunCommand:
 		return true
 	}
 	return false
@@ -38,13 +40,21 @@ func (o *outcome) ran() bool {
 
 // after is what the unit has done once o is committed.
 func (o *outcome) after(l resolve.Local, a *Agent) resolve.Local {
-	if h, ok := o.op.(resolve.Run); ok && o.failed != nil {
+	h, hook := o.op.(resolve.Run)
+	switch {
+	case hook && o.cut:
+		return resolve.Cut(l, o.remote, h.Hook)
+	case hook && o.failed != nil:
 		return resolve.Failed(l, o.remote, h.Hook, a.Now(), o.failed.Reason, o.failed.Tail)
 	}
 	if o.failed != nil {
 		return resolve.Misplaced(l, o.remote, o.op, a.Now(), o.failed.Reason)
 	}
-	return resolve.Done(l, o.remote, o.op)
+	l = resolve.Done(l, o.remote, o.op)
+	if o.effects.Reboot {
+		l = resolve.Rebooting(l, o.remote)
+	}
+	return l
 }
 
 // maxTries is how often a commit is made again because the tree has changed under it. What changes it is rare.
@@ -126,6 +136,12 @@ func (a *Agent) fail(o *outcome, why error) {
 		o.result.refuse(why)
 		return
 	}
+	if _, command := o.op.(resolve.RunCommand); command {
+		if o.call != nil {
+			o.call.refuse(why)
+		}
+		return
+	}
 	o.failed = &failure{Reason: why.Error()}
 	a.Log.Error("hook failed", "hook", o.op.String(), "err", why)
 }
@@ -140,6 +156,9 @@ func (a *Agent) adopt(o *outcome, d draft) {
 
 func (a *Agent) settled(o *outcome) {
 	a.unfinished = nil
+	if o.call != nil {
+		o.call.send()
+	}
 	if t, ok := o.op.(resolve.RunTask); ok {
 		a.taskDone(t.Task)
 	}

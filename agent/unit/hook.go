@@ -28,6 +28,9 @@ func (a *Agent) runHook(ctx context.Context, op resolve.Run, r resolve.Remote) e
 	}
 	o := &outcome{op: op, remote: note.Remote, effects: effects}
 	switch res.Outcome {
+	case run.Rebooting:
+		a.Log.Info("hook asks for the machine to start again at once, and runs again then", "hook", op.Hook.Name())
+		o.cut, o.effects = true, hooks.Effects{}
 	case run.Skipped:
 		a.Log.Debug("the charm does not have this hook", "hook", op.Hook.Name())
 	case run.Done:
@@ -37,7 +40,7 @@ func (a *Agent) runHook(ctx context.Context, op resolve.Run, r resolve.Remote) e
 		o.failed = &failure{res.Reason, res.Tail}
 		o.effects = hooks.Effects{}
 	}
-	note.Ended, note.Failed, note.Effects = true, o.failed, o.effects
+	note.Ended, note.Failed, note.Cut, note.Effects = true, o.failed, o.cut, o.effects
 	if err := a.do.Save(&note); err != nil {
 		return err
 	}
@@ -64,6 +67,7 @@ type Pending struct {
 	Remote  resolve.Remote `json:"remote"`
 	Ended   bool           `json:"ended,omitempty"` // the rest is how
 	Failed  *failure       `json:"failed,omitempty"`
+	Cut     bool           `json:"cut,omitempty"`
 	Effects hooks.Effects  `json:"effects"`
 	Result  *taskResult    `json:"result,omitempty"`
 }
@@ -78,9 +82,14 @@ func (a *Agent) recover() error {
 	if note == nil || note.From != a.local.Commit {
 		return nil
 	}
-	o := &outcome{op: resolve.Run{Hook: note.Hook}, remote: note.Remote, failed: note.Failed, effects: note.Effects, result: note.Result}
-	if note.Hook.Kind == hooks.Action {
+	o := &outcome{op: resolve.Run{Hook: note.Hook}, remote: note.Remote, failed: note.Failed, cut: note.Cut, effects: note.Effects, result: note.Result}
+	switch {
+	case note.Hook.Kind == hooks.Action:
 		o.op = resolve.RunTask{Task: note.Hook.Task}
+	case note.Hook.Kind == hooks.Command && !note.Ended:
+		return nil // whoever has called it knows that it was killed
+	case note.Hook.Kind == hooks.Command:
+		o.op = resolve.RunCommand{}
 	}
 	switch {
 	case note.Ended:

@@ -67,6 +67,9 @@ type Paths struct {
 	Tools    string // the directory of its hook tools: tools/unit-web-0
 	HookTool string // the program that they are links to
 	Storage  place.Config
+
+	// Beside is programs that hooks find with their tools, where they have no place of their own on the machine.
+	Beside []run.Link
 }
 
 // PathsBelow is the layout that charms rely on, below a data directory.
@@ -112,7 +115,7 @@ func OpenHost(p Paths) (*Host, error) {
 			return nil, fmt.Errorf("make a place for a unit: %w", err)
 		}
 	}
-	if err := run.InstallTools(p.Tools, p.HookTool, serve.Names()); err != nil {
+	if err := run.InstallTools(p.Tools, p.HookTool, serve.Names(), p.Beside...); err != nil {
 		return nil, err
 	}
 	notes, err := os.OpenFile(p.pending(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
@@ -131,16 +134,20 @@ func (h *Host) Serve(ctx context.Context) error {
 	return errors.Join(h.server.Run(ctx), h.notes.Close())
 }
 
+// Close gives up a Host that never serves.
+func (h *Host) Close() error { return errors.Join(h.server.Close(), h.notes.Close()) }
+
 // Run implements Doer.
 func (h *Host) Run(ctx context.Context, r Request) (run.Result, hooks.Effects, error) {
-	session := h.server.Begin(serve.Config{Hook: r.Hook, Unit: r.Facts.Unit, Model: r.Model, Charm: r.Charm, Reader: r.Reader, Writer: r.Writer, Now: r.Now})
+	running, end := context.WithCancelCause(ctx)
+	session := h.server.Begin(serve.Config{Hook: r.Hook, Unit: r.Facts.Unit, Model: r.Model, Charm: r.Charm, Reader: r.Reader, Writer: r.Writer, Now: r.Now,
+		RebootNow: func() { end(run.ErrReboot) }})
 	told := make(chan struct{})
 	timer := time.AfterFunc(slow, func() {
 		defer close(told)
 		r.Slow()
 	})
 	var waiting errgroup.Group
-	running, end := context.WithCancelCause(ctx)
 	if r.Abort != nil {
 		waiting.Go(func() error {
 			if r.Abort(running) {

@@ -39,6 +39,7 @@ func (a *Agent) remote(l resolve.Local) resolve.Remote {
 		Storage:        a.storage(),
 		Subordinates:   unit.Subordinates,
 		Tasks:          slices.Clone(a.view.tasks),
+		Commands:       a.Commands.ids(),
 		UpdateStatus:   a.updateStatus(l, world.Settings),
 	}
 	r.Own, r.Others = a.secretsOf(nil)
@@ -114,6 +115,6 @@ func trim(r resolve.Remote, h hooks.Hook) resolve.Remote {
 	if has {
 		r.Storage = map[state.StorageID]resolve.Storage{h.Storage: stored}
 	}
-	r.Tasks, r.Subordinates, r.Own, r.Others = nil, nil, nil, nil
+	r.Tasks, r.Commands, r.Subordinates, r.Own, r.Others = nil, nil, nil, nil, nil
 	return r
 }

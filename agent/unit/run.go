@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/grigri/grigri/agent/commands"
 	"github.com/grigri/grigri/agent/resolve"
 	"github.com/grigri/grigri/state"
 )
@@ -24,9 +25,15 @@ func Run(ctx context.Context, c Config, p Paths) error {
 	if err != nil {
 		return err
 	}
+	calls, err := commands.Listen(p.Agent)
+	if err != nil {
+		return errors.Join(err, host.Close())
+	}
+	c.Commands = NewCommands()
 	g, ctx := errgroup.WithContext(ctx)
 	serving, stop := context.WithCancel(ctx)
 	g.Go(func() error { return host.Serve(serving) })
+	g.Go(func() error { return calls.Run(serving, c.Commands.Handle) })
 	g.Go(func() error {
 		defer stop()
 		return keep(ctx, c, host)
@@ -112,6 +119,7 @@ func (a *Agent) wait(ctx context.Context, w resolve.Wait) {
 	case <-ctx.Done():
 	case <-due:
 	case <-a.Wake:
+	case <-a.Commands.news():
 	case <-a.watch.C():
 	case <-a.presence.C():
 	case <-a.presence.Lost():

@@ -71,6 +71,10 @@ func doing(next resolve.Op, action string) state.StatusInfo {
 			return state.StatusInfo{Status: "executing", Message: "running commands"}
 		}
 		return state.StatusInfo{Status: "executing", Message: "running action " + action}
+	case resolve.RunCommand:
+		return state.StatusInfo{Status: "executing", Message: "running commands"}
+	case resolve.Reboot:
+		return state.StatusInfo{Status: "rebooting"}
 	case resolve.Unpack:
 		return state.StatusInfo{Status: "executing", Message: "unpacking charm " + op.Charm.URL()}
 	}
@@ -158,6 +162,18 @@ func (a *Agent) executing(ctx context.Context, op resolve.Op) error {
 	}
 	now, action := a.Now(), a.action(op)
 	return a.setStatus(ctx, func(s state.UnitStatus) state.UnitStatus { return statusFor(&s, a.local, op, action, now) })
+}
+
+// waiting tells of an operation that waits for the machine's lock, and who holds it.
+func (a *Agent) waiting(ctx context.Context, op resolve.Op, h Holder) error {
+	if a.version == resolve.Unborn {
+		return nil
+	}
+	now := a.Now()
+	return a.setStatus(ctx, func(s state.UnitStatus) state.UnitStatus {
+		s.Agent = change(s.Agent, state.StatusInfo{Status: "executing", Message: "waiting for the machine's lock, held by " + h.String()}, now)
+		return s
+	})
 }
 
 // setStatus changes the unit's status at once, in a transaction of its own.

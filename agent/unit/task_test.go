@@ -329,7 +329,7 @@ func TestTheLocksOfActions(t *testing.T) {
 	if r := app.result(id); r.Status != "cancelled" && r.Status != "completed" && r.Status != "aborted" {
 		t.Errorf("waits ended as %+v", r)
 	}
-	release, _, err = w.lock.AcquireGroup(t.Context(), "disk", "another unit's action")
+	release, _, err = w.lock.AcquireGroup(t.Context(), "disk", "another unit's action", func(unit.Holder) {})
 	w.must(err)
 	ctx, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer stop()

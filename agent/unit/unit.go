@@ -34,6 +34,10 @@ type Config struct {
 	ID      func() string    // a name for a commit that was never given before
 	Log     *slog.Logger     // of what the agent does
 	Lines   func(Line)       // takes what the charm says
+
+	Commands *Commands // what callers on the machine want to run; nil: nobody can call
+	// Reboot starts the machine again and returns when that cannot be, or when ctx ends, which it does then. Nil: it never can be.
+	Reboot func(ctx context.Context, why string) error
 }
 
 // A Line is one line that a charm has said. Its entity is the unit.
@@ -160,19 +164,17 @@ func (a *Agent) Step(ctx context.Context) (resolve.Op, error) {
 	if !locked {
 		return op, a.act(ctx, op, r)
 	}
-	holder, since := "", time.Time{}
-	if group == "" {
-		holder, since = a.Lock.Holder()
-	}
-	if holder != "" {
-		a.Log.Debug("waits for the machine's lock", "op", op.String(), "holder", holder, "since", since)
-	}
-	release, waited, err := a.Lock.AcquireGroup(ctx, group, string(a.Unit)+": "+op.String())
+	release, waited, err := a.Lock.AcquireGroup(ctx, group, string(a.Unit)+": "+op.String(), func(h Holder) {
+		a.Log.Debug("waits for the machine's lock", "op", op.String(), "group", group, "holder", h.Who, "since", h.Since)
+		if err := a.waiting(ctx, op, h); err != nil && ctx.Err() == nil {
+			a.Log.Debug("status does not show what is waited for", "err", err)
+		}
+	})
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	if waited || holder != "" { // what is wanted may have changed meanwhile
+	if waited { // what is wanted may have changed meanwhile
 		if r, err = a.look(ctx); err != nil {
 			return nil, err
 		}
@@ -187,7 +189,7 @@ func (a *Agent) Step(ctx context.Context) (resolve.Op, error) {
 // that it runs beside hooks, and beside which other actions it does not.
 func (a *Agent) lockOf(op resolve.Op) (group string, locked bool) {
 	switch op := op.(type) {
-	case resolve.Run, resolve.Unpack:
+	case resolve.Run, resolve.Unpack, resolve.RunCommand, resolve.Reboot:
 		return "", true
 	case resolve.RunTask:
 		task := a.view.actions[op.Task]
@@ -208,6 +210,10 @@ func (a *Agent) act(ctx context.Context, op resolve.Op, r resolve.Remote) error 
 		return a.runHook(ctx, op, r)
 	case resolve.RunTask:
 		return a.runTask(ctx, op, r)
+	case resolve.RunCommand:
+		return a.runCommand(ctx, op, r)
+	case resolve.Reboot:
+		return a.reboot(ctx)
 	case resolve.Unpack:
 		if err := a.unpack(ctx, op.Charm); err != nil {
 			return err

@@ -1,5 +1,6 @@
 // Command grigri-agent is all that runs on a machine: its agent with the agents of its units, what enrols it, and what keeps
-// it running where there is no systemd. Called as jujud it answers what charms ask of that: its version.
+// it running where there is no systemd. Called as jujud it answers what charms ask of that: its version. Called as juju-exec or
+// juju-run it runs commands with the context of a unit, as juju_machine_lock it tells what hooks wait for.
 package main
 
 import (
@@ -14,6 +15,7 @@ import (
 	"runtime"
 	"syscall"
 
+	"github.com/grigri/grigri/agent/machine"
 	"github.com/grigri/grigri/internal/reaper"
 	"github.com/grigri/grigri/internal/version"
 )
@@ -34,6 +36,7 @@ const (
 	exitDone    = 0
 	exitFailed  = 1
 	exitUsage   = 2
+	exitReboot  = reaper.RebootStatus        // the machine is to start again
 	exitStopped = 128 + int(syscall.SIGTERM) // it was told to end
 )
 
@@ -45,22 +48,29 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if len(args) > 1 {
 		command = args[1]
 	}
-	if filepath.Base(args[0]) == "jujud" {
+	switch name := filepath.Base(args[0]); name {
+	case "jujud":
 		if command != "version" && command != "--version" {
 			fmt.Fprintln(stderr, "jujud: only version is known here")
 			return exitUsage
 		}
 		fmt.Fprintf(stdout, "%s-%s-%s\n", version.Juju, system(), runtime.GOARCH)
 		return exitDone
+	case "juju-exec", "juju-run":
+		return execCommand(ctx, name, args[1:], stdout, stderr)
+	case "juju_machine_lock":
+		command = name
 	}
 	var err error
 	switch command {
+	case "juju_machine_lock":
+		err = machineLock(ctx, stdout)
 	case "run":
 		err = runMachine(ctx, args[2:], stderr)
 	case "enrol":
 		err = enrol(ctx, args[2:], stderr)
 	case "supervise":
-		err = reaper.Main(ctx, args[2:], append(os.Environ(), bootVariable+"="+newID()), stderr)
+		err = reaper.Main(ctx, args[2:], func() []string { return append(os.Environ(), bootVariable+"="+newID()) }, stderr)
 	case "version", "--version":
 		fmt.Fprintln(stdout, version.Grigri)
 	case "help", "--help", "-h":
@@ -76,6 +86,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case errors.As(err, &bad):
 		fmt.Fprintln(stderr, "ERROR "+err.Error())
 		return exitUsage
+	case errors.Is(err, machine.ErrReboot):
+		return exitReboot
 	case ctx.Err() != nil:
 		return exitStopped
 	case err != nil:

@@ -65,10 +65,18 @@ func runMachine(ctx context.Context, args []string, stderr io.Writer) error {
 		Conf: conf, DataDir: *data, HookTool: filepath.Join(*data, "tools", conf.Machine.Tag(), "hooktool"),
 		Store: store, Address: os.Getenv("GRIGRI_ADDRESS"), Boot: bootID(),
 		Run:  state.Presence{Boot: newID(), Version: version.Grigri, Since: began},
-		Logs: logs, Now: time.Now, ID: newID,
+		Logs: logs, Now: time.Now, ID: newID, Reboot: rebooter(), Bin: publishIn(*data),
 	})
 	log.Info("the machine's agent ends", "err", err)
 	return errors.Join(err, store.Close())
+}
+
+// publishIn is where all find the machine's programs: nowhere, if the machine shares its host with others.
+func publishIn(data string) string {
+	if os.Getenv("GRIGRI_ADDRESS") != "" || data != "/var/lib/juju" {
+		return ""
+	}
+	return "/usr/bin"
 }
 
 // lock waits until no other agent runs for the machine.

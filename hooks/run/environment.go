@@ -66,7 +66,7 @@ func Environment(c Config) []string {
 		env = append(env, "JUJU_STORAGE_ID="+string(h.Storage), "JUJU_STORAGE_LOCATION="+h.Location, "JUJU_STORAGE_KIND="+h.StorageKind)
 	}
 	env = append(env, secretVariables(h)...)
-	if h.Kind == hooks.Action && h.Action != state.ExecAction {
+	if h.Kind == hooks.Action && !h.Shell() {
 		env = append(env,
 			"JUJU_ACTION_NAME="+h.Action,
 			fmt.Sprintf("JUJU_ACTION_UUID=%d", h.Task),

@@ -6,9 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/grigri/grigri/hooks"
-	"github.com/grigri/grigri/state"
 )
 
 // A handler is what is executed.
@@ -17,6 +17,9 @@ type handler struct {
 	args   []string
 	kind   string // as the log names it
 	script string // for its standard input
+	dir    string
+	env    []string
+	user   *syscall.Credential // nil: our own
 }
 
 // The ways a charm can handle a hook.
@@ -32,9 +35,9 @@ func find(c Config) (handler, *Result) {
 	if !exists(filepath.Join(c.CharmDir, "metadata.yaml")) {
 		return handler{}, fail("charm missing from disk: there is no metadata.yaml in " + c.CharmDir)
 	}
-	if c.Hook.Kind == hooks.Action && c.Hook.Action == state.ExecAction {
+	if c.Hook.Shell() {
 		text, _ := c.Hook.ActionInput["command"].(string)
-		return handler{path: "/bin/bash", args: []string{"/bin/bash", "-s"}, kind: byShell, script: text + "\n"}, nil
+		return shell(text), nil
 	}
 	script := filepath.Join(c.CharmDir, dispatchPath(c.Hook))
 	h := handler{kind: byScript, path: script}
@@ -58,15 +61,20 @@ func find(c Config) (handler, *Result) {
 	return h, nil
 }
 
+// shell is what runs shell text.
+func shell(text string) handler {
+	return handler{path: "/bin/bash", args: []string{"/bin/bash", "-s"}, kind: byShell, script: text + "\n"}
+}
+
 // dispatchPath names the hook or action below the charm's directory; it is empty for commands.
 func dispatchPath(h hooks.Hook) string {
 	switch {
-	case h.Kind != hooks.Action:
-		return "hooks/" + h.Name()
-	case h.Action == state.ExecAction:
+	case h.Shell():
 		return ""
+	case h.Kind == hooks.Action:
+		return "actions/" + h.Action
 	}
-	return "actions/" + h.Action
+	return "hooks/" + h.Name()
 }
 
 func exists(path string) bool {

@@ -23,6 +23,7 @@ const (
 	tailLines  = 20        // what the record of a failure keeps,
 	tailWidth  = 300       // and of each line
 	maxCapture = 160 << 10 // of each stream of an action: its result has to fit into a node
+	maxDirect  = 16 << 20  // of each stream of what was called on the machine: whoever did has it at once
 )
 
 // A Capture is what one stream of an action or command said.
@@ -113,7 +114,7 @@ func (o output) close() {
 type stream struct {
 	from, write *os.File
 	log         func(line string)
-	keep        bool
+	keep        int // so many bytes
 	capture     Capture
 }
 
@@ -122,14 +123,15 @@ func openStream(c Config, level string, t *tail) (*stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	module := "unit." + string(c.Facts.Unit) + "." + c.Hook.RunName()
+	module := c.module()
 	log := func(line string) {
 		t.add(line)
 		if c.Log != nil {
 			c.Log(module, level, line)
 		}
 	}
-	return &stream{from: from, write: write, log: log, keep: c.Hook.Kind == hooks.Action}, nil
+	keep := map[hooks.Kind]int{hooks.Action: maxCapture, hooks.Command: maxDirect}[c.Hook.Kind]
+	return &stream{from: from, write: write, log: log, keep: keep}, nil
 }
 
 func (s *stream) close() {
@@ -158,8 +160,8 @@ func (s *stream) read() error {
 // Read reads from the process and keeps what is read.
 func (s *stream) Read(b []byte) (int, error) {
 	n, err := s.from.Read(b)
-	if s.keep {
-		k := min(n, maxCapture-len(s.capture.Text))
+	if s.keep > 0 {
+		k := min(n, s.keep-len(s.capture.Text))
 		s.capture.Text = append(s.capture.Text, b[:k]...)
 		s.capture.Lost += n - k
 	}

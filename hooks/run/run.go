@@ -46,10 +46,14 @@ const (
 	Failed     Outcome = "failed"     // the charm's fault
 	Terminated Outcome = "terminated" // killed, and so neither: run it again. Actions are not run again
 	Aborted    Outcome = "aborted"    // killed because ctx has ended with ErrAborted
+	Rebooting  Outcome = "rebooting"  // killed because ctx has ended with ErrReboot: it runs again after that
 )
 
 // ErrAborted is the cause with which ctx ends when nobody wants what is running any more: it is killed at once.
 var ErrAborted = errors.New("aborted")
+
+// ErrReboot is the cause with which ctx ends when what is running wants the machine to start again at once: it is killed.
+var ErrReboot = errors.New("the machine is to start again")
 
 // A Result is how a run ended and what it said.
 type Result struct {
@@ -73,6 +77,7 @@ func Run(ctx context.Context, c Config) (Result, error) {
 	if fail != nil {
 		return *fail, nil
 	}
+	h.dir, h.env = c.CharmDir, Environment(c)
 	res, err := execute(ctx, c, h)
 	if err != nil {
 		return Result{}, fmt.Errorf("run %s of %s: %w", c.Hook.RunName(), c.Facts.Unit, err)
@@ -83,8 +88,11 @@ func Run(ctx context.Context, c Config) (Result, error) {
 
 func execute(ctx context.Context, c Config, h handler) (Result, error) {
 	end := func() (Outcome, syscall.Signal) {
-		if errors.Is(context.Cause(ctx), ErrAborted) {
+		switch cause := context.Cause(ctx); {
+		case errors.Is(cause, ErrAborted):
 			return Aborted, syscall.SIGKILL
+		case errors.Is(cause, ErrReboot):
+			return Rebooting, syscall.SIGKILL
 		}
 		return Terminated, syscall.SIGTERM
 	}
@@ -94,7 +102,7 @@ func execute(ctx context.Context, c Config, h handler) (Result, error) {
 	}
 	var asked Outcome // how it ends, when we have asked it to
 	cmd := exec.CommandContext(ctx, h.path)
-	cmd.Args, cmd.Dir, cmd.Env = h.args, c.CharmDir, Environment(c)
+	cmd.Args, cmd.Dir, cmd.Env = h.args, h.dir, h.env
 	cmd.Cancel = func() error {
 		how, signal := end()
 		asked = how
@@ -103,7 +111,7 @@ func execute(ctx context.Context, c Config, h handler) (Result, error) {
 	cmd.WaitDelay = cmp.Or(c.Grace, DefaultGrace)
 	// A hook dies with its agent, for nobody could commit what it did. The signal comes when the thread ends
 	// that started it, which is why this goroutine keeps it.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Credential: h.user}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 
@@ -159,6 +167,8 @@ func startFailed(err error) (Result, error) {
 func classify(p *os.ProcessState, asked Outcome) Result {
 	status := p.Sys().(syscall.WaitStatus)
 	switch sig := status.Signal(); {
+	case asked == Rebooting:
+		return Result{Outcome: Rebooting, Code: p.ExitCode(), Reason: p.String()}
 	case asked == Aborted && status.Signaled(): // else it has ended by itself before
 		return Result{Outcome: Aborted, Code: p.ExitCode(), Reason: p.String()}
 	case asked == Terminated || status.Signaled() && (sig == syscall.SIGTERM || sig == syscall.SIGKILL):
@@ -167,6 +177,14 @@ func classify(p *os.ProcessState, asked Outcome) Result {
 		return Result{Outcome: Done}
 	}
 	return Result{Outcome: Failed, Code: p.ExitCode(), Reason: p.String()}
+}
+
+// module is what output is logged as.
+func (c Config) module() string {
+	if c.Facts.Unit == "" {
+		return "machine." + c.Hook.RunName()
+	}
+	return "unit." + string(c.Facts.Unit) + "." + c.Hook.RunName()
 }
 
 // memoryFile is an open file that holds text and has no name.

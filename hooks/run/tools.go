@@ -9,9 +9,12 @@ import (
 	"slices"
 )
 
-// InstallTools makes dir hold one link to hooktool for each name, and no other link. A hook that is running meanwhile
-// always finds its tools.
-func InstallTools(dir, hooktool string, names []string) error {
+// A Link is one more program among the hook tools.
+type Link struct{ Name, Target string }
+
+// InstallTools makes dir hold one link to hooktool for each name, those that are given beside, and no other link. A hook that is
+// running meanwhile always finds its tools.
+func InstallTools(dir, hooktool string, names []string, beside ...Link) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("install hook tools: %w", err)
 	}
@@ -20,12 +23,18 @@ func InstallTools(dir, hooktool string, names []string) error {
 			return fmt.Errorf("install hook tools: %w", err)
 		}
 	}
+	for _, l := range beside {
+		if err := link(l.Target, filepath.Join(dir, l.Name)); err != nil {
+			return fmt.Errorf("install hook tools: %w", err)
+		}
+	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("install hook tools: %w", err)
 	}
 	for _, e := range entries {
-		if e.Type()&fs.ModeSymlink != 0 && !slices.Contains(names, e.Name()) {
+		wanted := slices.Contains(names, e.Name()) || slices.ContainsFunc(beside, func(l Link) bool { return l.Name == e.Name() })
+		if e.Type()&fs.ModeSymlink != 0 && !wanted {
 			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
 				return fmt.Errorf("remove an old hook tool: %w", err)
 			}

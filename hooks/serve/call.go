@@ -39,7 +39,7 @@ func tools() []tool {
 	return slices.Concat(relationTools(), configTools(), logTools(), portTools(), statusTools(), leaderTools(),
 		networkTools(), stateTools(), goalTools(), actionTools(),
 		resourceTools(), payloadTools(), metricTools(), credentialTools(),
-		storageTools(), secretTools())
+		storageTools(), secretTools(), rebootTools())
 }
 
 // A call is one call of one tool.

@@ -43,6 +43,9 @@ func Listen(path string) (*Server, error) {
 	return &Server{path: path, listener: l, sessions: map[string]*Session{}}, nil
 }
 
+// Close gives up a server that never runs.
+func (s *Server) Close() error { return errors.Join(s.listener.Close(), os.Remove(s.path)) }
+
 // Run answers until ctx ends, and removes the socket. It is called once.
 func (s *Server) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)

@@ -20,6 +20,8 @@ type Config struct {
 	Reader hooks.Reader
 	Writer hooks.Writer
 	Now    func() time.Time // nil: time.Now
+
+	RebootNow func() // kills the hook, which runs again when the machine has started again; nil: that cannot be
 }
 
 // A Session is one running hook, from Begin to End. What the hook asks for is gathered here and nowhere else.

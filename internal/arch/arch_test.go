@@ -49,11 +49,12 @@ var may = map[string]string{
 	"provider/ec2":          "provider",
 	"provider/all":          "provider provider/ec2 provider/local",
 
-	"agent/resolve": "charm hooks relation state",
-	"agent/place":   "state",
-	"agent/unit":    "agent/place agent/resolve charm charm/unpack hooks hooks/run hooks/serve internal/agentapi internal/version provider relation state state/coord",
-	"agent/machine": "agent/enroll agent/unit charm hooks internal/agentapi internal/pki internal/version provider state state/coord",
-	"agent/enroll":  "internal/agentapi internal/pki state",
+	"agent/commands": "",
+	"agent/place":    "state",
+	"agent/resolve":  "charm hooks relation state",
+	"agent/unit":     "agent/commands agent/place agent/resolve charm charm/unpack hooks hooks/run hooks/serve internal/agentapi internal/version provider relation state state/coord",
+	"agent/machine":  "agent/commands agent/enroll agent/unit charm hooks hooks/run internal/agentapi internal/pki internal/version provider state state/coord",
+	"agent/enroll":   "internal/agentapi internal/pki state",
 
 	"controller/plan":    "charm provider relation state",
 	"controller/status":  "charm hooks provider relation state",
@@ -88,7 +89,7 @@ var may = map[string]string{
 
 	"cmd/grigri":       "charm charm/unpack controller/client controller/status internal/agentapi internal/bundle internal/userapi internal/version provider provider/all relation state",
 	"cmd/grigrid":      "controller internal/pki internal/supervise internal/version provider provider/all state state/zk state/zkserver",
-	"cmd/grigri-agent": "agent/enroll agent/machine internal/pki internal/reaper internal/version state state/zk",
+	"cmd/grigri-agent": "agent/commands agent/enroll agent/machine internal/pki internal/reaper internal/version state state/zk",
 	"cmd/hooktool":     "hooks/tool",
 }
 

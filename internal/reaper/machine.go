@@ -70,7 +70,7 @@ const LockFile = "reaper.lock"
 
 // Main is a whole reaper process: args are its command line, "--dir=D [--lock-fd=N] -- command...". With --lock-fd it
 // has inherited the lock. It returns when ctx or the command has ended and nothing is left.
-func Main(ctx context.Context, args, env []string, stderr io.Writer) error {
+func Main(ctx context.Context, args []string, env func() []string, stderr io.Writer) error {
 	fs := flag.NewFlagSet("supervise", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	dir := fs.String("dir", "", "the machine's directory, for the lock and as working directory")

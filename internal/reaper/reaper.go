@@ -18,12 +18,16 @@ import (
 
 // Config says what to keep running.
 type Config struct {
-	Command []string      // started again whenever it ends, but for an end with status 0
-	Dir     string        // where it runs
-	Env     []string      // its whole environment
-	Grace   time.Duration // how long processes have to end when asked to; zero means 10 s
+	Command []string        // started again whenever it ends, but for an end with status 0
+	Dir     string          // where it runs
+	Env     func() []string // its whole environment; asked for when the machine starts, which it does again after RebootStatus
+	Grace   time.Duration   // how long processes have to end when asked to; zero means 10 s
 	Log     *slog.Logger
 }
+
+// RebootStatus is the exit status with which the command asks for the machine to start again: everything that was started under
+// it ends, and it begins anew.
+const RebootStatus = 3
 
 // The delays between two starts of a command that keeps failing. One that has run for steady starts afresh.
 const (
@@ -46,7 +50,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	runtime.LockOSThread() // the command is told of the death of the thread that started it
 	defer runtime.UnlockOSThread()
-	k := &keeper{Config: c, chld: make(chan os.Signal, 1)}
+	k := &keeper{Config: c, env: c.Env(), chld: make(chan os.Signal, 1)}
 	signal.Notify(k.chld, unix.SIGCHLD)
 	defer signal.Stop(k.chld)
 	err := k.keep(ctx)
@@ -57,6 +61,7 @@ func Run(ctx context.Context, c Config) error {
 // A keeper is the state of one Run.
 type keeper struct {
 	Config
+	env     []string
 	chld    chan os.Signal
 	pid     int // of the command; 0 while it does not run
 	started time.Time
@@ -80,6 +85,11 @@ func (k *keeper) keep(ctx context.Context) error {
 		switch {
 		case k.status.Exited() && k.status.ExitStatus() == 0 && !k.started.IsZero():
 			return nil
+		case k.status.Exited() && k.status.ExitStatus() == RebootStatus && !k.started.IsZero():
+			k.Log.Info("the machine starts again", "op", k.Command[0])
+			k.clear()
+			k.env, delay = k.Env(), minDelay
+			continue
 		case time.Since(k.started) >= steady:
 			delay = minDelay
 		}
@@ -104,7 +114,7 @@ func (k *keeper) start() error {
 	k.started = time.Time{}
 	pid, err := syscall.ForkExec(k.Command[0], k.Command, &syscall.ProcAttr{
 		Dir:   k.Dir,
-		Env:   k.Env,
+		Env:   k.env,
 		Files: []uintptr{0, 1, 2},
 		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM},
 	})

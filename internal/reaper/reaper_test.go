@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	if script := os.Getenv("REAPER_SCRIPT"); script != "" {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		defer stop()
-		err := reaper.Run(ctx, reaper.Config{Command: []string{"/bin/sh", "-c", script}, Dir: "/", Env: os.Environ(),
+		err := reaper.Run(ctx, reaper.Config{Command: []string{"/bin/sh", "-c", script}, Dir: "/", Env: os.Environ,
 			Grace: 500 * time.Millisecond, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
