@@ -16,9 +16,11 @@ func (m ModelID) LeftPath(id MachineID) string { return m.MachinePath(id) + "/le
 // RulesPath is where the Rules of a machine are whose agent is to keep them. Without the node the agent leaves the host's firewall alone.
 func (m ModelID) RulesPath(id MachineID) string { return m.MachinePath(id) + "/rules" }
 
-// Rules is what the world may reach of a machine, over what its agent and ssh need.
+// Rules is who may reach what of a machine whose agent keeps the host's firewall. All else is closed.
 type Rules struct {
-	Rules []provider.Rule `json:"rules"`
+	Ports []provider.Rule `json:"ports,omitempty"` // open to the world, or to some of it
+	Peers []string        `json:"peers,omitempty"` // addresses of the model's machines, which may reach every port
+	SSH   int             `json:"ssh,omitempty"`   // the port of its sshd, which is always open; zero means 22
 }
 
 // A ManualMachine is a host that a user has, with what it is.
@@ -120,17 +122,18 @@ func LeaveMachine(ctx context.Context, r Reader, m ModelID, id MachineID, now ti
 	return t, nil
 }
 
-// SetRules makes the rules of a manual machine's agent exactly want.
-func SetRules(ctx context.Context, r Reader, m ModelID, id MachineID, want []provider.Rule) (Txn, error) {
+// SetRules makes the rules that a manual machine's agent keeps exactly want; nil: the agent is to leave the host's firewall alone.
+func SetRules(ctx context.Context, r Reader, m ModelID, id MachineID, want *Rules) (Txn, error) {
 	var t Txn
 	rec, err := ReadIf[Rules](ctx, r, m.RulesPath(id))
 	if err != nil {
 		return t, fmt.Errorf("set the rules of machine %s: %w", id, err)
 	}
-	next := Rules{Rules: want}
-	if rec.Exists() && string(Encode(rec.Value)) == string(Encode(next)) {
-		return t, nil
+	switch {
+	case want == nil && rec.Exists():
+		t.Delete(rec.Path, rec.Version)
+	case want != nil && !(rec.Exists() && string(Encode(rec.Value)) == string(Encode(*want))):
+		Put(&t, m.RulesPath(id), rec, *want)
 	}
-	Put(&t, m.RulesPath(id), rec, next)
 	return t, nil
 }

@@ -80,12 +80,19 @@ func TestRules(t *testing.T) {
 	w := newWorld(t)
 	txn, id, err := state.AddManualMachine(ctx, w.s, m, w.by, key, host("root@h"))
 	w.must(txn, err)
-	want := []provider.Rule{{PortRange: provider.PortRange{Protocol: provider.TCP, From: 80, To: 80}, Sources: []string{"192.0.2.0/24"}}}
-	w.must(state.SetRules(ctx, w.s, m, id, want))
-	if got := read[state.Rules](w, m.RulesPath(id)).Value.Rules; !reflect.DeepEqual(got, want) {
+	want := state.Rules{Peers: []string{"192.0.2.8"}, Ports: []provider.Rule{
+		{PortRange: provider.PortRange{Protocol: provider.TCP, From: 80, To: 80}, Sources: []string{"192.0.2.0/24"}}}}
+	w.must(state.SetRules(ctx, w.s, m, id, &want))
+	if got := read[state.Rules](w, m.RulesPath(id)).Value; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v", got)
 	}
-	if txn, err := state.SetRules(ctx, w.s, m, id, want); err != nil || len(txn.Ops) > 0 {
+	if txn, err := state.SetRules(ctx, w.s, m, id, &want); err != nil || len(txn.Ops) > 0 {
 		t.Errorf("the same again is %v, %v", txn, err)
+	}
+	for range 2 {
+		w.must(state.SetRules(ctx, w.s, m, id, nil))
+		if there, _ := state.Exists(ctx, w.s, m.RulesPath(id)); there {
+			t.Error("they are still there")
+		}
 	}
 }

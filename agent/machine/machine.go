@@ -105,6 +105,9 @@ type machine struct {
 	proved state.MachineSecrets
 	hosted map[state.UnitName]*hosted
 	report state.MachineReport // as it was last told
+	manual bool                // the host is no provider's
+	rules  *rules              // of the host's firewall, as last set; nil: by an earlier run of the agent, if at all
+	left   bool                // all of ours is off the host
 }
 
 // follow watches what concerns the machine and does what is wanted, until the machine is gone.
@@ -123,16 +126,23 @@ func (m *machine) follow(ctx context.Context) error {
 	}
 	renewal := time.NewTimer(at.Sub(m.Now()))
 	defer renewal.Stop()
+	again := time.NewTimer(maxRetry)
+	defer again.Stop()
 	for {
 		w.Take()
 		gone, err := m.step(ctx)
 		if err == nil && gone {
-			return m.endUnits(ctx, nil)
+			if err = m.leave(ctx); err == nil {
+				return nil
+			}
 		}
 		if err == nil && !others {
 			w.Data(m.model.ConfigPath())
 			w.Data(m.model.AddressesPath())
 			w.Children(m.model.TasksPath(m.receiver()))
+			if m.manual {
+				w.Data(m.model.RulesPath(m.id))
+			}
 			presence = coord.NewPresence(ctx, m.Store, m.model.MachineAgentPath(m.id), m.Run)
 			others = true
 			continue
@@ -150,6 +160,10 @@ func (m *machine) follow(ctx context.Context) error {
 			continue
 		}
 		delay = minRetry
+		if err := m.filter(ctx); err != nil { // units go on without it
+			m.log.Error("the host's firewall is not as it should be", "err", err)
+			again.Reset(maxRetry)
+		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -157,6 +171,7 @@ func (m *machine) follow(ctx context.Context) error {
 		case <-presence.C():
 		case <-presence.Lost():
 		case <-m.changed:
+		case <-again.C:
 		case <-renewal.C:
 			again, err := m.renew(ctx)
 			if err != nil {
@@ -191,6 +206,7 @@ func (m *machine) step(ctx context.Context) (gone bool, err error) {
 	if !rec.Exists() || rec.Value.Life == state.Dead {
 		return true, nil
 	}
+	m.manual = rec.Value.Manual != ""
 	if err := m.prove(ctx); err != nil {
 		return false, err
 	}

@@ -78,6 +78,7 @@ insist() {
 mkdir -p "$tools" "$home" "$log"
 chmod 700 "$home"
 [ -s "$home/ca.pem" ] || { echo "$ca" >"$home/ca.new" && mv "$home/ca.new" "$home/ca.pem"; }
+[ -z "$removal" ] || printf '%s' "$removal" >"$home/remove.sh"
 insist install
 insist enrol
 

@@ -16,13 +16,35 @@ import (
 	"github.com/grigri/grigri/provider"
 )
 
-//go:embed init.sh
-var body string
+var (
+	//go:embed init.sh
+	body string
+	//go:embed remove.sh
+	remove string
+)
+
+// RemoveFile is, in a manual machine's own directory, the script that takes the agent off the host.
+const RemoveFile = "remove.sh"
+
+// Manual is the Script of a machine that no provider has made. It leaves Removal where the agent finds it.
+func Manual(model, machine string, init provider.Init) []byte {
+	return script(model, machine, string(Removal(machine)), init)
+}
+
+// Removal takes the agent of the machine off a host that is no provider's, with all that Manual has put there. When GRIGRI_LEAVING is set
+// the agent itself runs it, and ends after it. It may be run again.
+func Removal(machine string) []byte {
+	return fmt.Appendf(nil, "#!/bin/sh\n# Takes the agent of machine %s off this host.\nmachine=%s\n%s", oneLine(machine), quote(machine), remove)
+}
 
 // Script is the first-boot script of the machine: it installs the agent, checked against init.AgentHash, trades the
 // token for a certificate, and starts the agent. It may be run any number of times, at every boot too.
 // It needs sh, tar, gzip, sha256sum, and one of curl, wget and python3.
 func Script(model, machine string, init provider.Init) []byte {
+	return script(model, machine, "", init)
+}
+
+func script(model, machine, removal string, init provider.Init) []byte {
 	_, path, _ := strings.Cut(agentapi.BinaryRoute, " ")
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "#!/bin/sh\n# Brings up machine %s of a grigri model. It may be run again.\n", oneLine(machine))
@@ -34,6 +56,7 @@ func Script(model, machine string, init provider.Init) []byte {
 		{"addresses", strings.Join(init.Addresses, " ")},
 		{"token", init.Token},
 		{"ca", strings.TrimSpace(init.CA)},
+		{"removal", removal},
 	} {
 		fmt.Fprintf(&b, "%s=%s\n", v.name, quote(v.value))
 	}

@@ -1,0 +1,43 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/grigri/grigri/agent/enroll"
+	"github.com/grigri/grigri/internal/initscript"
+	"github.com/grigri/grigri/state"
+)
+
+// leave ends the units of a machine that is removed. A host that is no provider's is then made what it was before, and the leader is told.
+func (m *machine) leave(ctx context.Context) error {
+	if !m.left {
+		if err := m.endUnits(ctx, nil); err != nil {
+			return err
+		}
+		script := filepath.Join(enroll.Dir(m.DataDir, m.id), initscript.RemoveFile)
+		if _, err := os.Stat(script); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		m.log.Info("the machine has been removed: its agent leaves the host")
+		cmd := exec.CommandContext(ctx, "/bin/sh", script)
+		cmd.Env = append(os.Environ(), "GRIGRI_LEAVING=1", "GRIGRI_DATA_DIR="+m.DataDir)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("take the agent off the host: %w: %s", err, strings.TrimSpace(string(out)))
+		}
+		m.left = true
+	}
+	err := state.Edit(ctx, m.Store, func(ctx context.Context, r state.Reader) (state.Txn, error) {
+		return state.LeaveMachine(ctx, r, m.model, m.id, m.Now())
+	})
+	if err != nil && !errors.Is(err, state.ErrNotFound) { // it was removed by force
+		return fmt.Errorf("say that machine %s has left: %w", m.id, err)
+	}
+	return nil
+}
