@@ -40,8 +40,10 @@ func (m *machine) filter(ctx context.Context) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("set the rules of the host's firewall with nft: %w: %s", err, strings.TrimSpace(string(out)))
 	}
+	if m.rules != nil || want != "" {
+		m.log.Info("the host's firewall has other rules", "kept", want != "", "open", len(rec.Value.Ports))
+	}
 	m.rules = &want
-	m.log.Info("the host's firewall has other rules", "open", len(rec.Value.Ports))
 	return nil
 }
 

@@ -3,28 +3,51 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/grigri/grigri/controller/client"
 	"github.com/grigri/grigri/controller/status"
+	"github.com/grigri/grigri/internal/sshhost"
 	"github.com/grigri/grigri/internal/userapi"
 	"github.com/grigri/grigri/state"
 )
 
 func (c *cli) addMachineCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "add-machine [placement]", Short: "Start a machine without a unit.", Args: argCount(0, 1, "")}
+	cmd := &cobra.Command{Use: "add-machine [placement]", Short: "Start a machine without a unit, or add a host over ssh.", Args: argCount(0, 1, ""),
+		Long: "Start a machine without a unit. With ssh:[user@]host[:port] a host that you have becomes a machine: it is logged in to from here, its\nhardware is looked at, and an agent is installed. Your key or password stays here."}
 	modelFlag(cmd)
 	n := cmd.Flags().IntP("num-machines", "n", 1, "how many")
 	base := cmd.Flags().String("base", "", "the operating system: ubuntu@22.04")
 	constraints := cmd.Flags().StringArray("constraints", nil, "what the machine must have")
 	cmd.Flags().String("disks", "", "storage to attach")
+	login := c.loginFlags(cmd)
+	public := cmd.Flags().String("public-key", "", "with ssh: the file of a public key whose owner is to be let in from now on")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if *n < 1 {
 			return usagef("-n must be a positive integer")
 		}
 		if len(args) == 1 && *n > 1 {
 			return usagef("cannot use -n when specifying a placement")
+		}
+		if len(args) == 1 && strings.HasPrefix(args[0], "ssh:") {
+			if *base != "" || len(*constraints) > 0 {
+				return usagef("a host that is added with ssh is as it is: --base and --constraints are for machines that a cloud makes")
+			}
+			target, err := sshhost.ParseTarget(strings.TrimPrefix(args[0], "ssh:"))
+			if err != nil {
+				return usageError{err}
+			}
+			t, m, err := c.model(cmd)
+			if err != nil {
+				return err
+			}
+			a := addHost{c: c, model: m, controller: t, target: target, public: *public}
+			return a.run(cmd.Context(), login)
+		}
+		if login.given() || *public != "" {
+			return usagef("--private-key, --public-key and --host-key are for a placement that begins with ssh:")
 		}
 		wanted, err := constraintsOf(*constraints)
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/grigri/grigri/internal/sshhost"
 	"github.com/grigri/grigri/internal/userapi"
 	"github.com/grigri/grigri/state"
 )
@@ -58,7 +59,11 @@ func (c *cli) openShell(ctx context.Context, name string, shell userapi.Shell, w
 		if len(shell.Addresses) == 0 {
 			return fmt.Errorf("%s has no address yet", name)
 		}
-		argv = append([]string{"ssh", shell.Addresses[0]}, words...)
+		address := shell.Addresses[0]
+		if t, err := sshhost.ParseTarget(address); err == nil && t.Port != 0 {
+			address = "ssh://" + address
+		}
+		argv = append([]string{"ssh", address}, words...)
 	} else if len(words) > 0 {
 		argv = append(slices.Clone(argv), "-c", strings.Join(words, " "))
 	}

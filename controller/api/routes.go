@@ -66,6 +66,8 @@ func Routes() []Route {
 
 		{Pattern: userapi.AddMachinesRoute, Access: Writer, Handle: addMachines},
 		{Pattern: userapi.RemoveMachineRoute, Access: Writer, Handle: removeMachine},
+		{Pattern: userapi.AddHostRoute, Access: Writer, Handle: addHost},
+		{Pattern: userapi.HostScriptRoute, Access: Writer, Handle: hostScript},
 		{Pattern: userapi.MachineShellRoute, Access: Writer, Handle: machineShell},
 
 		{Pattern: userapi.EnqueueRoute, Access: Writer, Handle: enqueue},

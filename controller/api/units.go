@@ -221,6 +221,10 @@ func (s *Server) shell(ctx context.Context, model state.Model, id state.MachineI
 	if instance.Value.ID == "" {
 		return out, &userapi.Error{Code: userapi.Conflict, Message: fmt.Sprintf("machine %q has no instance yet", id)}
 	}
+	if machine.Value.Manual != "" {
+		out.Addresses = append([]string{machine.Value.Manual}, out.Addresses...)
+		return out, nil
+	}
 	place, err := s.Providers(ctx, model.Place())
 	if err != nil {
 		return out, err

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/url"
 	"strconv"
@@ -102,6 +103,25 @@ func (m Model) AddMachines(ctx context.Context, a userapi.AddMachines) ([]state.
 	var out userapi.AddedMachines
 	err := m.do(ctx, call{route: userapi.AddMachinesRoute, body: a}, &out)
 	return out.Machines, err
+}
+
+// AddHost makes a machine of a host that the user has and brings up himself, with HostScript.
+func (m Model) AddHost(ctx context.Context, h state.ManualMachine) (state.MachineID, error) {
+	var out userapi.AddedMachines
+	if err := m.do(ctx, call{route: userapi.AddHostRoute, body: h}, &out); err != nil {
+		return "", err
+	}
+	if len(out.Machines) != 1 {
+		return "", fmt.Errorf("the controller has made %d machines of one host", len(out.Machines))
+	}
+	return out.Machines[0], nil
+}
+
+// HostScript is what brings up the host of a machine, run as root there. It holds a secret.
+func (m Model) HostScript(ctx context.Context, id state.MachineID) ([]byte, error) {
+	var out userapi.HostScript
+	err := m.do(ctx, call{route: userapi.HostScriptRoute, path: []string{string(id)}}, &out)
+	return []byte(out.Script), err
 }
 
 // RemoveMachine removes a machine.

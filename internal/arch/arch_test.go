@@ -63,7 +63,7 @@ var may = map[string]string{
 	"controller/logs":    "internal/agentapi internal/userapi state",
 	"controller/vault":   "state",
 	"controller/view":    "charm controller/status state state/coord",
-	"controller/api":     "charm controller/archive controller/logs controller/status controller/vault controller/view hooks internal/agentapi internal/pki internal/userapi internal/version provider relation state",
+	"controller/api":     "charm controller/archive controller/logs controller/status controller/vault controller/view hooks internal/agentapi internal/initscript internal/pki internal/userapi internal/version provider relation state",
 	"controller/client":  "charm controller/status internal/agentapi internal/userapi provider state",
 	"controller":         "charm controller/api controller/archive controller/leader controller/logs internal/agentapi internal/initscript internal/pki internal/userapi internal/version provider state state/coord",
 
@@ -86,11 +86,11 @@ var may = map[string]string{
 	"internal/yamltext":       "",
 	"internal/bench":          "*",
 	"internal/lxdtest/lxdenv": "internal/lxdtest",
-
-	"cmd/grigri":       "charm charm/unpack controller/client controller/status internal/agentapi internal/bundle internal/userapi internal/version provider provider/all relation state",
-	"cmd/grigrid":      "controller internal/pki internal/supervise internal/version provider provider/all state state/zk state/zkserver",
-	"cmd/grigri-agent": "agent/commands agent/enroll agent/machine internal/pki internal/reaper internal/version state state/zk",
-	"cmd/hooktool":     "hooks/tool",
+	"cmd/grigri":              "charm charm/unpack controller/client controller/status internal/agentapi internal/bundle internal/manual internal/sshhost internal/userapi internal/version provider provider/all relation state",
+	"cmd/grigrid":             "controller internal/pki internal/supervise internal/version provider provider/all state state/zk state/zkserver",
+	"cmd/grigri-agent":        "agent/commands agent/enroll agent/machine internal/pki internal/reaper internal/version state state/zk",
+	"cmd/hooktool":            "hooks/tool",
+	"internal/manual":         "charm internal/initscript provider",
 }
 
 // pure is the packages that touch nothing: no files, network, processes, goroutines or clock.

@@ -51,7 +51,7 @@ func methods(ctx context.Context, c Config, p *patience) ([]ssh.AuthMethod, func
 		err = p.asking(func() error { answer, err = c.Ask(ctx, prompt); return err })
 		return answer, err
 	}
-	password := func() (string, error) { return ask(fmt.Sprintf("Password of %s: ", Target{c.login(), c.Host, c.Port})) }
+	password := func() (string, error) { return ask(fmt.Sprintf("Password of %s: ", Target{c.Login(), c.Host, c.Port})) }
 	challenge := func(_, instruction string, questions []string, _ []bool) ([]string, error) {
 		answers := make([]string, len(questions))
 		for i, q := range questions {

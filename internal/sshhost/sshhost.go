@@ -100,7 +100,7 @@ func connect(ctx context.Context, c Config) (*ssh.Client, error) {
 	defer closeAuth()
 	p.again()
 	sc, channels, requests, err := ssh.NewClientConn(conn, c.HostPort(), &ssh.ClientConfig{
-		User: c.login(), Auth: auth, HostKeyCallback: keys.check, HostKeyAlgorithms: keys.algorithms, ClientVersion: "SSH-2.0-grigri",
+		User: c.Login(), Auth: auth, HostKeyCallback: keys.check, HostKeyAlgorithms: keys.algorithms, ClientVersion: "SSH-2.0-grigri",
 	})
 	if err != nil {
 		conn.Close()
@@ -130,7 +130,7 @@ func explain(ctx context.Context, c Config, keys *keys, err error) error {
 	if text := err.Error(); !strings.Contains(text, "unable to authenticate") && !strings.Contains(text, "unexpected message type") { // as the library says that
 		why = strings.TrimPrefix(strings.TrimPrefix(text, "ssh: handshake failed: "), "ssh: ")
 	}
-	return fmt.Errorf("log in as %s: %s: name a private key that the host knows, or load one into your ssh agent", c.login(), why)
+	return fmt.Errorf("log in as %s: %s: name a private key that the host knows, or load one into your ssh agent", c.Login(), why)
 }
 
 // patience is the deadline of the handshake, which does not run while a user is asked.

@@ -39,13 +39,13 @@ func (s sudo) first() string {
 func (h *Host) becomeRoot(ctx context.Context) error {
 	uid, err := h.ask(ctx, "id -u", "")
 	if err != nil {
-		return fmt.Errorf("ask who %s is there: %w", h.login(), err)
+		return fmt.Errorf("ask who %s is there: %w", h.Login(), err)
 	}
 	if uid == "0" {
 		return nil
 	}
 	if _, err := h.ask(ctx, "command -v sudo", ""); err != nil {
-		return h.failed(err, "%s is not root, and there is no sudo: log in as root, or install sudo there", h.login())
+		return h.failed(err, "%s is not root, and there is no sudo: log in as root, or install sudo there", h.Login())
 	}
 	h.sudo.needed = true
 	said, err := h.ask(ctx, "sudo -n -k true", "")
@@ -53,11 +53,11 @@ func (h *Host) becomeRoot(ctx context.Context) error {
 		return nil
 	}
 	if h.Ask == nil {
-		return h.failed(err, "sudo wants a password of %s, and there is nobody to ask: %s", h.login(), said)
+		return h.failed(err, "sudo wants a password of %s, and there is nobody to ask: %s", h.Login(), said)
 	}
 	h.sudo.asked = true
 	for range passwordTries {
-		if h.sudo.password, err = h.Ask(ctx, fmt.Sprintf("[sudo] password of %s: ", Target{h.login(), h.Config.Host, h.Port})); err != nil {
+		if h.sudo.password, err = h.Ask(ctx, fmt.Sprintf("[sudo] password of %s: ", Target{h.Login(), h.Config.Host, h.Port})); err != nil {
 			return err
 		}
 		if said, err = h.ask(ctx, h.sudo.command()+"true", h.sudo.first()); err == nil {
@@ -67,7 +67,7 @@ func (h *Host) becomeRoot(ctx context.Context) error {
 			return err
 		}
 	}
-	return h.failed(err, "sudo does not let %s: %s", h.login(), said)
+	return h.failed(err, "sudo does not let %s: %s", h.Login(), said)
 }
 
 // failed is an error of the text when the host has said no, and the connection's otherwise.

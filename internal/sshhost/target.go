@@ -73,7 +73,8 @@ func (t Target) String() string {
 	return text
 }
 
-func (t Target) login() string {
+// Login is the name of the user who logs in.
+func (t Target) Login() string {
 	if t.User != "" {
 		return t.User
 	}
