@@ -40,6 +40,7 @@ func settings() []setting {
 		{key: "juju-https-proxy", value: ""},
 		{key: "juju-no-proxy", value: "127.0.0.1,localhost,::1"},
 		{key: "logging-config", value: "<root>=INFO"},
+		{key: "manual-firewall", value: false},
 		{key: "max-action-results-age", value: "336h", check: checkDuration},
 		{key: "max-action-results-size", value: "5G", check: checkSize},
 		{key: "mode", value: "requires-prompts"},

@@ -24,6 +24,9 @@ func (l *Leader) lookFitting(ctx context.Context, it item) error {
 	if !ok {
 		return nil
 	}
+	if l.hosts[m][id] {
+		return l.lookHost(ctx, it)
+	}
 	if p, err := l.Providers(ctx, place); err != nil || !canFit(p) {
 		return nil // where there is no provider its listing says so
 	}

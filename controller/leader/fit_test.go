@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/grigri/grigri/charm"
 	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/state"
 )
@@ -132,4 +133,59 @@ func TestPortsAfterACrash(t *testing.T) {
 			w.reach("i-1", "")
 		}
 	}
+}
+
+// The agent of a host that its user has added is told what its firewall is to be while the model's setting says so.
+func TestHostFirewall(t *testing.T) {
+	w := newWorld(t)
+	add := func(target, address string) {
+		edit(w, func(ctx context.Context, r state.Reader) (state.Txn, error) {
+			t, _, err := state.AddManualMachine(ctx, r, model, w.by(), key, state.ManualMachine{Target: target, Addresses: []string{address},
+				Base: charm.Base{Name: "ubuntu", Channel: "22.04"}, Hardware: provider.Hardware{Arch: "amd64"}})
+			return t, err
+		})
+	}
+	rules := func(want string) {
+		t.Helper()
+		w.settle()
+		rec, err := state.ReadIf[state.Rules](t.Context(), w.store, model.RulesPath("0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if rec.Exists() {
+			got = string(state.Encode(rec.Value))
+		}
+		if got != want {
+			t.Errorf("got %s, want %s\n%s", got, want, w.logs)
+		}
+	}
+	set := func(on string) {
+		edit(w, func(ctx context.Context, r state.Reader) (state.Txn, error) {
+			t, _, err := state.SetModelConfig(ctx, r, model, w.by(), state.ModelConfig{"manual-firewall": on}, nil)
+			return t, err
+		})
+	}
+	add("root@h:2222", "192.0.2.1")
+	rules("")
+	set("true")
+	rules(`{"ssh":2222}`)
+	w.deploy("web", 1, "0")
+	w.settle()
+	w.opens("web/0", "80")
+	rules(`{"ssh":2222}`)
+	w.expose("web", "10.0.0.0/8")
+	rules(`{"ports":[{"protocol":"tcp","from":80,"to":80,"sources":["10.0.0.0/8"]}],"ssh":2222}`)
+	add("root@other", "192.0.2.2")
+	rules(`{"ports":[{"protocol":"tcp","from":80,"to":80,"sources":["10.0.0.0/8"]}],"peers":["192.0.2.2"],"ssh":2222}`)
+	w.elect() // the next leader knows all this again
+	w.unexpose("web")
+	rules(`{"peers":["192.0.2.2"],"ssh":2222}`)
+	edit(w, func(ctx context.Context, r state.Reader) (state.Txn, error) {
+		t, _, err := state.RemoveMachine(ctx, r, model, w.by(), "1", state.Ending{}, false)
+		return t, err
+	})
+	rules(`{"ssh":2222}`)
+	set("false")
+	rules("")
 }

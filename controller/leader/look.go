@@ -48,6 +48,7 @@ func (l *Leader) lookModel(ctx context.Context, it item) error {
 	}
 	l.places[m] = rec.Value.Place()
 	if rec.Value.Life == state.Alive {
+		l.enqueueHosts(m) // its settings may have changed
 		return nil
 	}
 	var lists [5][]string

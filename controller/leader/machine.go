@@ -108,6 +108,7 @@ func (l *Leader) remember(it item, m *plan.Machine) {
 		delete(l.served, it)
 	}
 	delete(l.free[it.model], id)
+	l.rememberHost(it, m)
 	if m == nil || m.Life != state.Alive {
 		return
 	}

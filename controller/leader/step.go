@@ -40,6 +40,9 @@ type Leader struct {
 
 	homeless map[state.ModelID]map[state.UnitName]bool
 	free     map[state.ModelID]map[state.MachineID]bool // machines that may be free
+	hosts    map[state.ModelID]map[state.MachineID]bool // machines that users have added
+
+	addresses map[item][]string // of machines
 
 	jobs    []Job
 	working map[item]bool   // machines that a Job is about
@@ -67,6 +70,7 @@ func New(ctx context.Context, c Config) (*Leader, error) {
 		queue: map[item]bool{}, due: map[item]time.Time{}, failed: map[item]int{}, ended: map[item]string{},
 		tickets: map[item][]string{}, have: map[string]bool{}, relist: map[state.ModelID]bool{}, recheck: map[state.ModelID]bool{},
 		homeless: map[state.ModelID]map[state.UnitName]bool{}, free: map[state.ModelID]map[state.MachineID]bool{},
+		hosts: map[state.ModelID]map[state.MachineID]bool{}, addresses: map[item][]string{},
 		working: map[item]bool{}, lookers: map[item]bool{}, pending: map[item]bool{}, served: map[item]string{},
 		places: map[state.ModelID]state.Place{}, former: map[state.Place]bool{}, listing: map[state.Place]bool{}, sights: map[state.Place]*sight{}, auditing: map[state.Place]bool{},
 	}
@@ -255,6 +259,7 @@ func (l *Leader) forget(m state.ModelID) {
 	delete(l.recheck, m)
 	delete(l.homeless, m)
 	delete(l.free, m)
+	delete(l.hosts, m)
 	if place, ok := l.places[m]; ok {
 		l.former[place] = true
 		delete(l.places, m)

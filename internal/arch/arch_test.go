@@ -45,9 +45,10 @@ var may = map[string]string{
 	"hooks/hookstest": "hooks relation state",
 
 	"provider/local":        "internal/reaper provider",
+	"provider/manual":       "provider",
 	"provider/providertest": "provider",
 	"provider/ec2":          "provider",
-	"provider/all":          "provider provider/ec2 provider/local",
+	"provider/all":          "provider provider/ec2 provider/local provider/manual",
 
 	"agent/commands": "",
 	"agent/place":    "state",

@@ -86,7 +86,7 @@ func TestAHostIsAddedAndLeftAsItWas(t *testing.T) {
 	})
 
 	// The agent is killed and comes back; the machine is removed and the host is what it was.
-	one.Run(t, "pkill -KILL -f 'grigri-agent run'")
+	one.Run(t, "pkill -KILL -f '^[^ ]*/grigri-agent run'")
 	e.must("remove-machine", string(id), "--no-prompt")
 	e.eventually("the machine gone", func() error {
 		if _, there := e.now().Machines[id]; there {

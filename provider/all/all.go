@@ -11,6 +11,7 @@ import (
 	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/provider/ec2"
 	"github.com/grigri/grigri/provider/local"
+	"github.com/grigri/grigri/provider/manual"
 )
 
 // Config is what providers are given besides what users say of a cloud. Each takes what it needs.
@@ -22,12 +23,13 @@ type Config struct {
 }
 
 // Types is the types of cloud that there are.
-func Types() []string { return []string{"local", "ec2"} }
+func Types() []string { return []string{"local", "manual", "ec2"} }
 
 // BuiltIn is the clouds that nobody has to add.
 func BuiltIn() []provider.Cloud {
 	return []provider.Cloud{
 		{Name: "local", Type: "local", Description: "This host: every machine is a directory and a loopback address", AuthTypes: []string{provider.AuthEmpty}},
+		{Name: "manual", Type: "manual", Description: "Hosts that you have, added over ssh", AuthTypes: []string{provider.AuthEmpty}},
 		ec2.Cloud(),
 	}
 }
@@ -50,6 +52,8 @@ func Open(spec provider.Spec, c Config) (provider.Provider, error) {
 		return ec2.Open(ec2.Config{Spec: spec, Log: c.Log})
 	case "local":
 		return local.Open(local.Config{Dir: filepath.Join(c.Dir, "machines"), Reaper: []string{c.Agent, "supervise"}, Archive: c.Archive, Log: c.Log})
+	case "manual":
+		return manual.Provider{}, nil
 	}
 	return nil, fmt.Errorf("cloud %q is of type %q, for which there is no provider: the types are: %s", spec.Cloud.Name, spec.Cloud.Type, strings.Join(Types(), ", "))
 }
