@@ -45,10 +45,12 @@ var may = map[string]string{
 	"hooks/hookstest": "hooks relation state",
 
 	"provider/local":        "internal/reaper provider",
+	"provider/lxd":          "provider provider/lxd/client",
+	"provider/lxd/client":   "",
 	"provider/manual":       "provider",
 	"provider/providertest": "provider",
 	"provider/ec2":          "provider",
-	"provider/all":          "provider provider/ec2 provider/local provider/manual",
+	"provider/all":          "provider provider/ec2 provider/local provider/lxd provider/manual",
 
 	"agent/commands": "",
 	"agent/place":    "state",

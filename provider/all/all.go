@@ -2,6 +2,7 @@
 package all
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/provider/ec2"
 	"github.com/grigri/grigri/provider/local"
+	"github.com/grigri/grigri/provider/lxd"
 	"github.com/grigri/grigri/provider/manual"
 )
 
@@ -23,7 +25,7 @@ type Config struct {
 }
 
 // Types is the types of cloud that there are.
-func Types() []string { return []string{"local", "manual", "ec2"} }
+func Types() []string { return []string{"local", "manual", "ec2", "lxd"} }
 
 // BuiltIn is the clouds that nobody has to add.
 func BuiltIn() []provider.Cloud {
@@ -31,11 +33,15 @@ func BuiltIn() []provider.Cloud {
 		{Name: "local", Type: "local", Description: "This host: every machine is a directory and a loopback address", AuthTypes: []string{provider.AuthEmpty}},
 		{Name: "manual", Type: "manual", Description: "Hosts that you have, added over ssh", AuthTypes: []string{provider.AuthEmpty}},
 		ec2.Cloud(),
+		lxd.Cloud(),
 	}
 }
 
 // FindBuiltIn is the built-in cloud of this name.
 func FindBuiltIn(name string) (provider.Cloud, bool) {
+	if name == "lxd" { // which is what many call it
+		return lxd.Cloud(), true
+	}
 	clouds := BuiltIn()
 	i := slices.IndexFunc(clouds, func(c provider.Cloud) bool { return c.Name == name })
 	if i < 0 {
@@ -54,6 +60,17 @@ func Open(spec provider.Spec, c Config) (provider.Provider, error) {
 		return local.Open(local.Config{Dir: filepath.Join(c.Dir, "machines"), Reaper: []string{c.Agent, "supervise"}, Archive: c.Archive, Log: c.Log})
 	case "manual":
 		return manual.Provider{}, nil
+	case "lxd":
+		return lxd.Open(lxd.Config{Spec: spec, Log: c.Log})
 	}
 	return nil, fmt.Errorf("cloud %q is of type %q, for which there is no provider: the types are: %s", spec.Cloud.Name, spec.Cloud.Type, strings.Join(Types(), ", "))
+}
+
+// Finish makes a credential that has to be traded for another one, such as a token, into that one. Any other it returns as it is.
+// It may work once only: who calls it keeps the result.
+func Finish(ctx context.Context, spec provider.Spec) (provider.Credential, error) {
+	if spec.Cloud.Type == "lxd" {
+		return lxd.Finish(ctx, spec)
+	}
+	return spec.Credential, nil
 }

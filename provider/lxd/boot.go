@@ -1,0 +1,71 @@
+package lxd
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+
+	"github.com/grigri/grigri/provider/lxd/client"
+)
+
+// The files of a first-boot script in an image without cloud-init.
+const (
+	scriptDir  = "/var/lib/grigri-init"
+	scriptFile = scriptDir + "/init.sh"
+	scriptLog  = "/var/log/grigri-init.log"
+)
+
+// boot sees to it that the first-boot script runs. With cloud-init in the image it does by itself, for it is the user data;
+// otherwise it is put there and started. The directory in /run, which ends with the boot, keeps it from running twice at once.
+func (p *Provider) boot(ctx context.Context, s *client.InstanceServer, i client.Instance, script []byte) error {
+	if i.Config[tagBooted] != "" {
+		return nil
+	}
+	if i.Type != client.VM && len(script) > 0 { // a virtual machine's images have cloud-init, and nothing can be asked of it while it boots
+		status, err := sh(ctx, s, i.Name, "command -v cloud-init", io.Discard)
+		if err != nil {
+			return fmt.Errorf("look for cloud-init: %w", err)
+		}
+		if status != 0 {
+			if err := p.bootByHand(ctx, s, i.Name, script); err != nil {
+				return fmt.Errorf("run the first-boot script: %w", err)
+			}
+		}
+	}
+	now, etag, err := s.GetInstance(ctx, i.Name)
+	if err != nil {
+		return err
+	}
+	put := now.Writable()
+	put.Config = maps.Clone(put.Config)
+	put.Config[tagBooted] = "yes"
+	op, err := s.UpdateInstance(ctx, i.Name, put, etag)
+	if err != nil {
+		return err
+	}
+	return op.WaitContext(ctx)
+}
+
+func (p *Provider) bootByHand(ctx context.Context, s *client.InstanceServer, name string, script []byte) error {
+	if err := s.CreateInstanceFile(ctx, name, scriptDir, client.InstanceFileArgs{Type: "directory", Mode: 0o700}); err != nil {
+		return err
+	}
+	if err := s.CreateInstanceFile(ctx, name, scriptFile, client.InstanceFileArgs{Type: "file", Mode: 0o700, Content: bytes.NewReader(script)}); err != nil {
+		return err
+	}
+	var out bytes.Buffer
+	status, err := sh(ctx, s, name, "mkdir /run/grigri-init 2>/dev/null || exit 0; setsid "+scriptFile+" </dev/null >>"+scriptLog+" 2>&1 &", &out)
+	if err == nil && status != 0 {
+		err = fmt.Errorf("exit status %d: %s", status, bytes.TrimSpace(out.Bytes()))
+	}
+	return err
+}
+
+// sh runs a script of sh as root.
+func sh(ctx context.Context, s *client.InstanceServer, name, script string, out io.Writer) (int, error) {
+	return s.ExecInstance(ctx, name, client.InstanceExecPost{Command: []string{"/bin/sh", "-c", script}, Cwd: "/",
+		Environment: map[string]string{"HOME": "/root", "LANG": "C.UTF-8", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}},
+		client.InstanceExecArgs{Stdout: out, Stderr: out})
+}

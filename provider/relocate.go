@@ -1,0 +1,12 @@
+package provider
+
+import "context"
+
+// A Relocator is a Provider that may have been opened with what is good on this host alone, such as a socket of it.
+type Relocator interface {
+	// Relocate returns what the controller, on an instance of the same cloud, opens the provider with. It may make a credential for that,
+	// each time another one.
+	Relocate(ctx context.Context, controller string) (Spec, error)
+	// Forget makes a credential that Relocate has made useless, when the controller is no more. One that is not known is no error.
+	Forget(ctx context.Context, relocated Spec) error
+}
