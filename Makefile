@@ -6,7 +6,7 @@ GO    ?= go
 export CGO_ENABLED ?= 0
 export GOFLAGS ?= -trimpath
 
-.PHONY: help build deps deps-lxd demo test check bench clean docs
+.PHONY: help build deps deps-lxd demo test check bench clean docs proto
 
 help: ## say what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 20
@@ -39,6 +39,9 @@ bench: deps build ## print speed and memory as ratios
 
 docs: ## write the generated reference pages
 	$(GO) test ./cmd/grigri ./hooks/serve -run TestReference -update
+
+proto: ## generate the code of the plugins' protocol
+	provider/plugin/wire/generate
 
 clean: ## remove what was built
 	rm -rf $(BUILD)

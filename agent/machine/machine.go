@@ -127,7 +127,7 @@ func (m *machine) follow(ctx context.Context) error {
 	renewal := time.NewTimer(at.Sub(m.Now()))
 	defer renewal.Stop()
 	again := time.NewTimer(maxRetry)
-	defer again.Stop()
+	again.Stop() // until something has failed
 	for {
 		w.Take()
 		gone, err := m.step(ctx)

@@ -35,8 +35,17 @@ func (c *cli) inBook(do func(*book) error) error {
 	return s.update(do)
 }
 
-// checkType refuses clouds for which there is no provider.
-func checkType(cloud provider.Cloud) (provider.Cloud, error) {
+// checkType refuses clouds for which there is no provider, and pins the plugin that the client has for its type.
+func (c *cli) checkType(cloud provider.Cloud) (provider.Cloud, error) {
+	if cloud.PluginHash == "" && !slices.Contains(all.Types(), cloud.Type) {
+		s, err := c.openStore()
+		if err != nil {
+			return cloud, err
+		}
+		if cloud.PluginHash, err = all.PluginHash(s.dir, cloud.Type); err != nil {
+			return cloud, err
+		}
+	}
 	if !slices.Contains(all.Types(), cloud.Type) && cloud.PluginHash == "" {
 		return cloud, fmt.Errorf("cloud %q is of type %q, for which there is no provider: the types are: %s", cloud.Name, cloud.Type, joined(all.Types()))
 	}
@@ -135,7 +144,7 @@ func (c *cli) newCloud(name, file string, cmd *cobra.Command) (provider.Cloud, e
 		if err != nil {
 			return cloud, err
 		}
-		return checkType(cloud)
+		return c.checkType(cloud)
 	}
 	if controller, _ := cmd.Flags().GetString("controller"); name != "" && controller != "" {
 		b, err := c.book()
@@ -162,7 +171,7 @@ func (c *cli) newCloud(name, file string, cmd *cobra.Command) (provider.Cloud, e
 	if err != nil {
 		return cloud, err
 	}
-	return checkType(cloud)
+	return c.checkType(cloud)
 }
 
 func (c *cli) updateCloudCommand() *cobra.Command {
@@ -178,7 +187,7 @@ func (c *cli) updateCloudCommand() *cobra.Command {
 		var cloud provider.Cloud
 		if *file != "" {
 			if cloud, err = c.cloudIn(*file, name); err == nil {
-				cloud, err = checkType(cloud)
+				cloud, err = c.checkType(cloud)
 			}
 		} else {
 			cloud, err = b.clientCloud(name)

@@ -48,9 +48,11 @@ var may = map[string]string{
 	"provider/lxd":          "provider provider/lxd/client",
 	"provider/lxd/client":   "",
 	"provider/manual":       "provider",
+	"provider/plugin":       "provider provider/plugin/wire",
+	"provider/plugin/wire":  "",
 	"provider/providertest": "provider",
 	"provider/ec2":          "provider",
-	"provider/all":          "provider provider/ec2 provider/local provider/lxd provider/manual",
+	"provider/all":          "provider provider/ec2 provider/local provider/lxd provider/manual provider/plugin",
 
 	"agent/commands": "",
 	"agent/place":    "state",

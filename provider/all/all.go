@@ -3,8 +3,11 @@ package all
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,11 +17,12 @@ import (
 	"github.com/grigri/grigri/provider/local"
 	"github.com/grigri/grigri/provider/lxd"
 	"github.com/grigri/grigri/provider/manual"
+	"github.com/grigri/grigri/provider/plugin"
 )
 
 // Config is what providers are given besides what users say of a cloud. Each takes what it needs.
 type Config struct {
-	Dir     string // for files of the providers' own
+	Dir     string // for files of the providers' own; plugins are in the directory plugins below it
 	Agent   string // the program grigri-agent
 	Archive string // the file of the agent's archive
 	Log     *slog.Logger
@@ -63,7 +67,31 @@ func Open(spec provider.Spec, c Config) (provider.Provider, error) {
 	case "lxd":
 		return lxd.Open(lxd.Config{Spec: spec, Log: c.Log})
 	}
+	file := plugin.File(filepath.Join(c.Dir, "plugins"), spec.Cloud.Type)
+	if _, err := os.Stat(file); err == nil && validType(spec.Cloud.Type) {
+		return plugin.Open(plugin.Config{File: file, Spec: spec, Log: c.Log})
+	}
+	if spec.Cloud.PluginHash != "" {
+		return nil, fmt.Errorf("cloud %q needs the plugin %s: put it there, executable, with the SHA-256 %s", spec.Cloud.Name, file, spec.Cloud.PluginHash)
+	}
 	return nil, fmt.Errorf("cloud %q is of type %q, for which there is no provider: the types are: %s", spec.Cloud.Name, spec.Cloud.Type, strings.Join(Types(), ", "))
+}
+
+// validType says whether a type can be in the name of a plugin's program.
+func validType(t string) bool {
+	return t != "" && strings.Trim(t, "abcdefghijklmnopqrstuvwxyz0123456789-") == "" && !slices.Contains(Types(), t)
+}
+
+// PluginHash is the hash of the plugin for the type of cloud in a client's or controller's directory; "" if there is none.
+func PluginHash(dir, cloudType string) (string, error) {
+	if !validType(cloudType) {
+		return "", nil
+	}
+	hash, err := plugin.Hash(plugin.File(filepath.Join(dir, "plugins"), cloudType))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return hash, err
 }
 
 // Finish makes a credential that has to be traded for another one, such as a token, into that one. Any other it returns as it is.
