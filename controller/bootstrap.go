@@ -14,8 +14,10 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/grigri/grigri/controller/api"
+	"github.com/grigri/grigri/internal/initscript"
 	"github.com/grigri/grigri/internal/pki"
 	"github.com/grigri/grigri/internal/version"
+	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/state"
 )
 
@@ -29,6 +31,12 @@ type BootstrapConfig struct {
 	Admin     string            // the first user; "admin" if empty
 	Config    map[string]string // settings of the controllers' own model
 	Now       time.Time
+
+	UUID       string               // empty: a new one
+	Model      state.ModelID        // of the controllers' own model; empty: a new one
+	Definition provider.Cloud       // of Cloud; zero: one that is of the type that its name is
+	Credential *provider.Credential // of the first user for Cloud; nil: it needs none
+	Host       *state.FirstHost     // the machine that the controller is on, if it is one of the model's
 }
 
 // A Bootstrapped is all that a user needs to use the new controller.
@@ -43,6 +51,12 @@ type Bootstrapped struct {
 	Password  string        `json:"password"` // a secret, kept nowhere else
 	Model     state.ModelID `json:"controllerModel"`
 	Version   string        `json:"version"`
+}
+
+// A founding is what lies in foundingFile.
+type founding struct {
+	state.Founding
+	Host *state.FirstHost `json:"host,omitempty"`
 }
 
 const foundingFile = "founding.json" // what is to be the beginning of the tree; it holds no secret but a password's hash
@@ -61,16 +75,27 @@ func Bootstrap(c BootstrapConfig) (Bootstrapped, Secrets, error) {
 	if err != nil {
 		return Bootstrapped{}, Secrets{}, err
 	}
-	out := Bootstrapped{UUID: string(api.NewModelID()), Name: c.Name, Cloud: c.Cloud, Region: c.Region, CA: string(secrets.Authority.Certificate()),
-		Addresses: c.Addresses, User: c.Admin, Password: rand.Text(), Model: api.NewModelID(), Version: version.Juju}
+	if c.UUID == "" {
+		c.UUID = string(api.NewModelID())
+	}
+	if c.Model == "" {
+		c.Model = api.NewModelID()
+	}
+	out := Bootstrapped{UUID: c.UUID, Name: c.Name, Cloud: c.Cloud, Region: c.Region, CA: string(secrets.Authority.Certificate()),
+		Addresses: c.Addresses, User: c.Admin, Password: rand.Text(), Model: c.Model, Version: version.Juju}
 	hash, err := bcrypt.GenerateFromPassword([]byte(out.Password), bcrypt.DefaultCost)
 	if err != nil {
 		return Bootstrapped{}, Secrets{}, fmt.Errorf("hash the password of %s: %w", c.Admin, err)
 	}
-	f := state.Founding{
+	f := founding{Host: c.Host, Founding: state.Founding{
+		Cloud:      c.Definition,
 		Controller: state.Controller{UUID: out.UUID, Name: c.Name, Cloud: c.Cloud, Region: c.Region, Version: version.Grigri, CA: out.CA, Created: c.Now},
 		Admin:      state.User{Name: c.Admin, Hash: string(hash), Created: c.Now, Superior: true},
 		Model:      state.NewModel{UUID: out.Model, Config: config},
+	}}
+	if c.Credential != nil {
+		sealed := state.SealCredential(secrets.Key, c.Cloud, c.Admin, *c.Credential, c.Now)
+		f.Credential = &sealed
 	}
 	data, err := json.Marshal(f)
 	if err == nil {
@@ -95,16 +120,19 @@ func found(ctx context.Context, c Config) (state.Controller, error) {
 	if err != nil {
 		return state.Controller{}, fmt.Errorf("read the founding of the tree: %w", err)
 	}
-	var f state.Founding
+	var f founding
 	if err := json.Unmarshal(data, &f); err != nil {
 		return state.Controller{}, fmt.Errorf("read the founding of the tree: %s: %w", path, err)
 	}
 	f.Model.Addresses = c.Addresses
 	for {
-		t, err := state.Bootstrap(ctx, c.Store, state.By{User: f.Admin.Name, Now: f.Controller.Created}, f)
+		t, err := state.Bootstrap(ctx, c.Store, state.By{User: f.Admin.Name, Now: f.Controller.Created}, f.Founding)
 		var exists *state.ExistsError
 		if errors.As(err, &exists) { // made before, by us if it has our UUID
 			controller, err := existing(ctx, c, f.Controller.UUID)
+			if err == nil && f.Host != nil {
+				err = housed(ctx, c, f, controller)
+			}
 			if err == nil {
 				err = os.Remove(path)
 			}
@@ -120,6 +148,30 @@ func found(ctx context.Context, c Config) (state.Controller, error) {
 			return state.Controller{}, err
 		}
 	}
+}
+
+// InitFile is the script, in the controller's directory, that brings up the agent of the controller's own machine. Whoever has it may
+// enrol as that machine: it is to be run, and removed.
+const InitFile = "init.sh"
+
+// housed makes the machine that the controller is on, and the script for its agent.
+func housed(ctx context.Context, c Config, f founding, controller state.Controller) error {
+	m := f.Model.UUID
+	err := state.Edit(ctx, c.Store, func(ctx context.Context, r state.Reader) (state.Txn, error) {
+		return state.AddFirstMachine(ctx, r, m, state.By{User: f.Admin.Name, Now: time.Now().UTC()}, c.Secrets.Key, *f.Host)
+	})
+	if err != nil && !errors.Is(err, state.ErrUnknown) { // then it is there, or the next start makes it
+		return err
+	}
+	init := provider.Init{Addresses: c.Addresses.API, CA: controller.CA, Token: c.Secrets.Key.EnrolmentToken(m, state.FirstMachine), AgentHash: c.Addresses.AgentHash}
+	script := initscript.Script
+	if f.Host.Manual != "" {
+		script = initscript.Manual
+	}
+	if err := pki.WriteFile(filepath.Join(c.Dir, InitFile), script(string(m), string(state.FirstMachine), init)); err != nil {
+		return fmt.Errorf("write the script for the agent of the controller's machine: %w", err)
+	}
+	return nil
 }
 
 // existing is the controller that the tree is of, which must be the one with the UUID if that is not empty.

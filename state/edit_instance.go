@@ -78,3 +78,47 @@ func editInstance(ctx context.Context, r Reader, m ModelID, id MachineID, change
 	Put(&t, m.InstancePath(id), rec, i)
 	return t, nil
 }
+
+// RetryProvisioning has the provider asked again, without waiting, for the machines that it has refused. Of those named each must be one;
+// of all, those that are one.
+func RetryProvisioning(ctx context.Context, r Reader, m ModelID, by By, ids []MachineID, all bool) (Txn, []MachineID, error) {
+	var t Txn
+	if all {
+		names, err := r.Children(ctx, m.MachinesPath())
+		if err != nil {
+			return t, nil, missing(err, "model", string(m))
+		}
+		ids = nil
+		for _, name := range names {
+			ids = append(ids, MachineID(name))
+		}
+	}
+	again := []MachineID{}
+	for _, id := range ids {
+		machine, err := ReadIf[Machine](ctx, r, m.MachinePath(id))
+		if err != nil {
+			return Txn{}, nil, fmt.Errorf("retry the provisioning of machine %s: %w", id, err)
+		}
+		rec, err := ReadIf[Instance](ctx, r, m.InstancePath(id))
+		if err != nil {
+			return Txn{}, nil, fmt.Errorf("retry the provisioning of machine %s: %w", id, err)
+		}
+		failed := rec.Value.ID == "" && rec.Value.Error != ""
+		switch {
+		case all && (!machine.Exists() || !failed):
+			continue
+		case !machine.Exists():
+			return Txn{}, nil, &NotFoundError{"machine", string(id)}
+		case !failed:
+			return Txn{}, nil, refused("machine %s is not in a provisioning error", id)
+		}
+		rec.Value.Retry = time.Time{}
+		t.Set(rec.Path, rec.Value, rec.Version)
+		t.Tell(m, TicketMachine, string(id))
+		again = append(again, id)
+	}
+	if len(again) > 0 {
+		by.record(&t, m, "retry-provisioning", keys(again))
+	}
+	return t, again, nil
+}

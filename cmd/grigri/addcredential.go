@@ -71,7 +71,7 @@ func (c *cli) putCredentials(cmd *cobra.Command, cloud, name, file, region strin
 			return fmt.Errorf("%s has no credential %q for cloud %q", file, name, cloud)
 		}
 	case add:
-		one, err := c.askCredential(known)
+		one, err := c.askCredential(known) // checked below, as those of files
 		if err != nil {
 			return fmt.Errorf("add a credential for cloud %q: %w", cloud, err)
 		}
@@ -83,13 +83,13 @@ func (c *cli) putCredentials(cmd *cobra.Command, cloud, name, file, region strin
 		}
 		fresh[one.Name] = one
 	}
-	for n, one := range fresh {
-		if fresh[n], err = checkCredential(known, one); err != nil {
+	if region != "" {
+		if _, err := state.RegionOf(known, region); err != nil {
 			return err
 		}
 	}
-	if region != "" {
-		if _, err := state.RegionOf(known, region); err != nil {
+	for n, one := range fresh {
+		if fresh[n], err = checkCredential(known, one); err != nil {
 			return err
 		}
 	}
@@ -97,6 +97,11 @@ func (c *cli) putCredentials(cmd *cobra.Command, cloud, name, file, region strin
 	s, err := c.writeSide(cmd, fmt.Sprintf("%s credential %s for cloud %q", verb, joined(names), cloud))
 	if err != nil {
 		return err
+	}
+	for n, one := range fresh { // a token is good for one time: it is traded when all else is clear
+		if fresh[n], err = all.Finish(cmd.Context(), provider.Spec{Cloud: known, Region: region, Credential: one}); err != nil {
+			return fmt.Errorf("credential %q for cloud %q: %w", n, cloud, err)
+		}
 	}
 	if s.client && (add || file != "") {
 		err := c.inBook(func(b *book) error {

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/grigri/grigri/controller/client"
+	"github.com/grigri/grigri/provider"
 )
 
 // A bootstrapped controller, as grigrid says it.
@@ -36,8 +38,8 @@ type bootstrapped struct {
 var controllerName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9.-]*$`)
 
 func (c *cli) bootstrapCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "bootstrap [cloud [name]]", Short: "Make a controller.", Args: argCount(0, 2, ""),
-		Long: "Make a controller. The cloud \"local\" is this host: the controller, its ZooKeeper and all machines are processes\nin directories below the client's own files, each machine with a loopback address of its own."}
+	cmd := &cobra.Command{Use: "bootstrap [cloud[/region] [name]]", Short: "Make a controller.", Args: argCount(0, 2, ""),
+		Long: "Make a controller. The cloud \"local\" is this host: the controller, its ZooKeeper and all machines are processes\nin directories below the client's own files, each machine with a loopback address of its own.\n\nIn every other cloud the controller and its ZooKeeper are on a machine of their own, machine 0 of the model \"controller\". With manual/user@host it is\na host that you have, reached over ssh. A bootstrap that fails or is interrupted leaves no instance behind, unless --keep-broken says so."}
 	f := cmd.Flags()
 	config := f.StringArray("config", nil, "a setting of the controller or of its model: key=value")
 	noSwitch := f.Bool("no-switch", false, "do not make it the controller in focus")
@@ -50,31 +52,38 @@ func (c *cli) bootstrapCommand() *cobra.Command {
 	java := f.String("java", "", "the program java, instead of the one on PATH")
 	f.Bool("force", false, "accepted for compatibility")
 	f.Bool("clouds", false, "list the clouds")
-	for _, name := range []string{"constraints", "bootstrap-constraints", "model-default", "storage-pool"} {
+	regions := f.String("regions", "", "list the regions of a cloud")
+	constraints := f.StringArray("constraints", nil, "what the controller's machine must have, and what all machines of its own model must")
+	own := f.StringArray("bootstrap-constraints", nil, "what the controller's machine must have")
+	base := f.String("bootstrap-base", "", "the operating system of the controller's machine: ubuntu@22.04")
+	credential := f.String("credential", "", "the credential of this client to use")
+	to := f.String("to", "", "where in the cloud the machine is to be: zone=a")
+	keepBroken := f.Bool("keep-broken", false, "leave the machine of a bootstrap that failed, to look at it")
+	keys := c.loginFlags(cmd)
+	for _, name := range []string{"model-default", "storage-pool"} {
 		f.StringArray(name, nil, "accepted for compatibility: a controller on this host needs none")
 		_ = f.MarkHidden(name)
 	}
-	for _, name := range []string{"bootstrap-base", "credential", "to", "metadata-source", "agent-version"} {
+	for _, name := range []string{"metadata-source", "agent-version"} {
 		f.String(name, "", "accepted for compatibility: a controller on this host needs none")
 		_ = f.MarkHidden(name)
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if list, _ := f.GetBool("clouds"); list {
-			_, err := fmt.Fprintln(c.out, "local")
-			return err
+		if list, _ := f.GetBool("clouds"); list || *regions != "" {
+			return c.bootstrapPlaces(*regions)
 		}
-		cloud, name := "local", ""
+		cloud, where, name := "local", "", ""
 		if len(args) > 0 {
-			cloud, _, _ = strings.Cut(args[0], "/")
+			cloud, where, _ = strings.Cut(args[0], "/")
 		}
 		if len(args) > 1 {
 			name = args[1]
 		}
-		if cloud != "local" {
-			return fmt.Errorf("unknown cloud %q: the clouds are: local", cloud)
-		}
 		if name == "" {
 			name = cloud
+			if where != "" && cloud != manualCloud {
+				name += "-" + where
+			}
 		}
 		if !controllerName.MatchString(name) {
 			return usagef("%q is not a valid controller name: use letters, digits, dots and hyphens", name)
@@ -87,7 +96,29 @@ func (c *cli) bootstrapCommand() *cobra.Command {
 			return err
 		}
 		b.config = settings
-		return b.run(cmd.Context())
+		b.keepBroken = *keepBroken
+		if cloud == "local" {
+			return b.run(cmd.Context())
+		}
+		if port, ok := settings["api-port"]; ok {
+			if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+				return usagef("api-port: %q is no port", port)
+			}
+		}
+		b.remote = &remote{c: c, base: *base, placement: *to, login: keys}
+		model, err := constraintsOf(*constraints)
+		if err != nil {
+			return err
+		}
+		wanted, err := constraintsOf(*own)
+		if err != nil {
+			return err
+		}
+		b.remote.constraints = provider.Merge(model, wanted)
+		if err := b.find(cloud, where, *credential); err != nil {
+			return err
+		}
+		return b.runRemote(cmd.Context())
 	}
 	return cmd
 }
@@ -101,6 +132,9 @@ type bootstrap struct {
 	cloud    string
 	config   map[string]string
 	noSwitch bool
+
+	keepBroken bool
+	remote     *remote // nil: on this host
 
 	daemonFlags map[string]string // passed on to the daemon; those that are not empty
 
@@ -232,6 +266,12 @@ func (b *bootstrap) answers(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
+			if b.remote != nil {
+				if errors.Is(ctx.Err(), context.Canceled) {
+					return errInterrupted
+				}
+				return fmt.Errorf("the controller runs on its machine and does not answer at %s: does something between here and there block it? %w", joined(b.made.Addresses), err)
+			}
 			said, _ := os.ReadFile(filepath.Join(b.dir, "grigrid.log"))
 			if errors.Is(ctx.Err(), context.Canceled) {
 				return errInterrupted
@@ -243,9 +283,13 @@ func (b *bootstrap) answers(ctx context.Context) error {
 }
 
 func (b *bootstrap) remember() error {
+	kind := b.cloud
+	if b.remote != nil {
+		kind = b.remote.cloud.Type
+	}
 	return b.store.update(func(k *book) error {
 		k.controllers.Controllers[b.name] = &controllerEntry{UUID: b.made.UUID, Endpoints: b.made.Addresses, CA: b.made.CA, Cloud: b.cloud,
-			Region: b.made.Region, Type: b.cloud, AgentVersion: b.made.Version, Machines: 1}
+			Region: b.made.Region, Type: kind, AgentVersion: b.made.Version, Machines: 1}
 		k.accounts.Controllers[b.name] = account{User: b.made.User, Password: b.made.Password, Access: "superuser"}
 		if b.made.Model != "" {
 			k.modelsOf(b.name).Models[b.made.User+"/controller"] = modelEntry{UUID: b.made.Model, Type: "iaas"}

@@ -60,6 +60,13 @@ type (
 		Cloud   string `yaml:"cloud"`
 		Type    string `yaml:"type"`
 		DataDir string `yaml:"data-dir,omitempty"` // of a controller on this host
+
+		// Of a controller elsewhere:
+		UUID       string      `yaml:"uuid,omitempty"`
+		Region     string      `yaml:"region,omitempty"`
+		Credential string      `yaml:"credential,omitempty"` // of this client
+		Definition *cloudEntry `yaml:"definition,omitempty"` // of the cloud
+		Target     string      `yaml:"target,omitempty"`     // of a host that no provider has made: user@host:port
 	}
 )
 

@@ -25,6 +25,7 @@ func (c *cli) addCommands(root *cobra.Command) {
 		c.defaultCredentialCommand(),
 		c.defaultRegionCommand(),
 		c.autoloadCommand(),
+		c.retryCommand(),
 		c.modelsCommand(),
 		c.showModelCommand(),
 		c.addModelCommand(),

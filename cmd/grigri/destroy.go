@@ -16,7 +16,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/grigri/grigri/controller/client"
+	"github.com/grigri/grigri/internal/install"
 	"github.com/grigri/grigri/internal/userapi"
+	"github.com/grigri/grigri/provider"
 )
 
 // destroyFlags are the flags of the commands that end models.
@@ -141,6 +143,7 @@ func (c *cli) destroyControllerCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "destroy-controller controller", Aliases: []string{"destroy-environment"}, Short: "Destroy a controller.", Args: argCount(1, 1, "no controller specified")}
 	f := addDestroyFlags(cmd)
 	all := cmd.Flags().Bool("destroy-all-models", false, "destroy its models too")
+	keys := c.loginFlags(cmd)
 	modelTimeout := cmd.Flags().Duration("model-timeout", 0, "with --force: how long each model may take")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		t, err := c.openTarget(args[0])
@@ -186,7 +189,7 @@ func (c *cli) destroyControllerCommand() *cobra.Command {
 		if err := cl.StopController(cmd.Context(), f.force); err != nil {
 			return err
 		}
-		if err := c.removeController(cmd.Context(), t); err != nil {
+		if err := c.removeController(cmd.Context(), t, keys); err != nil {
 			return err
 		}
 		c.infof("Controller destroyed.")
@@ -207,17 +210,54 @@ func hostedModels(ctx context.Context, cl *client.Client) ([]userapi.Model, erro
 }
 
 // removeController removes what is left of a controller on this host, and forgets it.
-func (c *cli) removeController(ctx context.Context, t target) error {
+func (c *cli) removeController(ctx context.Context, t target, how login) error {
 	b, err := t.store.read()
 	if err != nil {
 		return err
 	}
-	if dir := b.bootstrap.Controllers[t.controller].DataDir; dir != "" {
+	entry := b.bootstrap.Controllers[t.controller]
+	if dir := entry.DataDir; dir != "" {
 		if err := c.killLocal(ctx, dir); err != nil {
 			return err
 		}
 	}
+	if entry.UUID != "" {
+		if err := c.killRemote(ctx, b, t.store.dir, entry, how); err != nil {
+			return fmt.Errorf("remove controller %q: %w", t.controller, err)
+		}
+	}
 	return t.store.update(func(b *book) error { b.forget(t.controller); return nil })
+}
+
+// killRemote ends everything that there is of a controller elsewhere: with this client's credential, whether or not the controller answers.
+func (c *cli) killRemote(ctx context.Context, b book, dir string, entry bootstrapEntry, how login) error {
+	r := &remote{c: c, entry: entry, login: how}
+	defer r.close()
+	if entry.Target != "" {
+		if err := r.reachManual(ctx); err != nil {
+			return err
+		}
+		return install.Remove(ctx, r.host)
+	}
+	if entry.Definition == nil {
+		return fmt.Errorf("this client does not know what cloud %q is: its file bootstrap-config.yaml is not whole", entry.Cloud)
+	}
+	var err error
+	if r.cloud, err = entry.Definition.cloud(entry.Cloud); err != nil {
+		return err
+	}
+	r.credential = provider.Credential{AuthType: provider.AuthEmpty}
+	if entry.Credential != "" {
+		if r.credential, err = b.chooseCredential(entry.Cloud, entry.Credential); err != nil {
+			return err
+		}
+	}
+	if err := r.open(dir); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, stopPatience)
+	defer cancel()
+	return r.stopAll(ctx)
 }
 
 // killLocal ends everything that runs for the controller whose directory this is, and removes the directory.
@@ -245,6 +285,7 @@ func (c *cli) killLocal(ctx context.Context, dir string) error {
 func (c *cli) killControllerCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "kill-controller controller", Short: "Destroy a controller even if it does not answer.", Args: argCount(1, 1, "no controller specified"),
 		Long: "Destroy a controller with all its models. If it does not answer, or does not end in time, its machines are ended without it."}
+	keys := c.loginFlags(cmd)
 	noPrompt := cmd.Flags().Bool("no-prompt", false, "do not ask")
 	yes := cmd.Flags().BoolP("yes", "y", false, "do not ask")
 	timeout := cmd.Flags().DurationP("timeout", "t", 5*time.Minute, "how long it may take to end by itself")
@@ -257,7 +298,7 @@ func (c *cli) killControllerCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if b.controllers.Controllers[args[0]] == nil && b.bootstrap.Controllers[args[0]].DataDir == "" {
+		if b.controllers.Controllers[args[0]] == nil && b.bootstrap.Controllers[args[0]].Cloud == "" {
 			return fmt.Errorf("controller %s not found", args[0])
 		}
 		if !*noPrompt && !*yes {
@@ -270,7 +311,7 @@ func (c *cli) killControllerCommand() *cobra.Command {
 				c.infof("%v: its machines are ended without it", err)
 			}
 		}
-		if err := c.removeController(cmd.Context(), target{store: s, controller: args[0]}); err != nil {
+		if err := c.removeController(cmd.Context(), target{store: s, controller: args[0]}, keys); err != nil {
 			return err
 		}
 		c.infof("Controller killed.")

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/grigri/grigri/controller"
+	"github.com/grigri/grigri/internal/install"
 	"github.com/grigri/grigri/internal/pki"
 	"github.com/grigri/grigri/provider/all"
 	"github.com/grigri/grigri/state"
@@ -33,6 +34,8 @@ type bootstrap struct {
 	zkCA        string
 	zkCert      string
 	zkKey       string
+	definition  string
+	model       string
 }
 
 func bootstrapCommand() *cobra.Command {
@@ -45,6 +48,10 @@ func bootstrapCommand() *cobra.Command {
 	f.StringVar(&b.dir, "data-dir", "", "the controller's own directory")
 	f.StringVar(&b.config.Name, "name", "", "the controller's name")
 	f.StringVar(&b.config.Cloud, "cloud", "local", "where its machines are: "+strings.Join(all.Types(), ", "))
+	f.StringVar(&b.config.UUID, "uuid", "", "the controller's UUID, if it has one already: of the instance that it is on")
+	f.StringVar(&b.model, "model-uuid", "", "the UUID of the controllers' own model, if it has one already")
+	f.StringVar(&b.definition, "definition", "", "a file that defines the cloud, with the credential for it and the instance that this host is")
+	f.StringVar(&b.config.ZooKeeper.Listen, "zookeeper-listen", "", "host:port of its own ZooKeeper, if agents are on other hosts")
 	f.StringVar(&b.config.Region, "region", "", "the region of the cloud")
 	f.StringVar(&b.config.Listen, "listen", "127.0.0.1:17070", "host:port of the API; port 0 picks one")
 	f.StringSliceVar(&b.config.Advertise, "advertise", nil, "host:port,... at which clients and agents reach the API, if not where it listens")
@@ -80,16 +87,24 @@ func bootstrapCommand() *cobra.Command {
 	return cmd
 }
 
+// given is the text, if there is any.
+func given(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return []string{text}
+}
+
 func (b *bootstrap) check() error {
 	for flag, value := range map[string]string{"--data-dir": b.dir, "--name": b.config.Name, "--result": b.result} {
 		if value == "" {
 			return fmt.Errorf("%s is missing; %w", flag, errUsage)
 		}
 	}
-	if !slices.Contains(all.Types(), b.config.Cloud) {
+	if b.definition == "" && !slices.Contains(all.Types(), b.config.Cloud) {
 		return fmt.Errorf("unknown cloud %q: the clouds are: %s; %w", b.config.Cloud, strings.Join(all.Types(), ", "), errUsage)
 	}
-	for _, a := range append([]string{b.config.Listen}, slices.Concat(b.config.Advertise, b.config.ZooKeeper.Servers)...) {
+	for _, a := range append([]string{b.config.Listen}, slices.Concat(b.config.Advertise, b.config.ZooKeeper.Servers, given(b.config.ZooKeeper.Listen))...) {
 		if host, port, err := net.SplitHostPort(a); err != nil || host == "" || port == "" {
 			return fmt.Errorf("%q is not host:port; %w", a, errUsage)
 		}
@@ -142,8 +157,12 @@ func (b *bootstrap) run(ctx context.Context) (err error) {
 	if err := b.complete(); err != nil {
 		return err
 	}
-	out, secrets, err := controller.Bootstrap(controller.BootstrapConfig{Dir: b.dir, Name: b.config.Name, Cloud: b.config.Cloud, Region: b.config.Region,
-		Addresses: b.config.Advertise, Config: b.settings, Now: time.Now().UTC()})
+	conf := controller.BootstrapConfig{Dir: b.dir, Name: b.config.Name, Cloud: b.config.Cloud, Region: b.config.Region,
+		Addresses: b.config.Advertise, Config: b.settings, Now: time.Now().UTC(), UUID: b.config.UUID, Model: state.ModelID(b.model)}
+	if err := b.define(&conf); err != nil {
+		return err
+	}
+	out, secrets, err := controller.Bootstrap(conf)
 	if err != nil {
 		return err
 	}
@@ -160,6 +179,28 @@ func (b *bootstrap) run(ctx context.Context) (err error) {
 		return fmt.Errorf("write the result: %w", err)
 	}
 	return b.config.save(b.dir)
+}
+
+// define takes over what the file says of the cloud and of this host.
+func (b *bootstrap) define(c *controller.BootstrapConfig) error {
+	if b.definition == "" {
+		return nil
+	}
+	data, err := os.ReadFile(b.definition)
+	if err != nil {
+		return err
+	}
+	var d install.Definition
+	if err := json.Unmarshal(data, &d); err != nil {
+		return fmt.Errorf("read %s: it defines no cloud", b.definition) // what it says is secret
+	}
+	if d.Cloud.Name != b.config.Cloud {
+		return fmt.Errorf("%s defines cloud %q, not %q", b.definition, d.Cloud.Name, b.config.Cloud)
+	}
+	c.Definition, c.Credential = d.Cloud, d.Credential
+	c.Host = &state.FirstHost{Instance: d.Instance, Manual: d.Manual, Base: d.Base}
+	b.config.Type = d.Cloud.Type
+	return nil
 }
 
 // complete fills in what flags left open.

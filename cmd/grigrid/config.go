@@ -39,6 +39,7 @@ type config struct {
 	ID        string    `json:"id"` // of this controller among all
 	Name      string    `json:"name"`
 	Cloud     string    `json:"cloud"`
+	Type      string    `json:"type,omitempty"` // of the cloud; empty: it is built in
 	Region    string    `json:"region,omitempty"`
 	Listen    string    `json:"listen"`
 	Advertise []string  `json:"advertise"` // host:port at which clients and agents reach it
@@ -64,7 +65,10 @@ func (z zookeeper) own() bool { return len(z.Servers) == 0 }
 // spec is what the provider of the controller's own machines is opened with.
 func (c config) spec() provider.Spec {
 	cloud, ok := all.FindBuiltIn(c.Cloud)
-	if !ok {
+	switch {
+	case c.Type != "":
+		cloud = provider.Cloud{Name: c.Cloud, Type: c.Type}
+	case !ok:
 		cloud = provider.Cloud{Name: c.Cloud, Type: c.Cloud}
 	}
 	return provider.Spec{Cloud: cloud, Region: c.Region}

@@ -23,6 +23,7 @@ func destroyCommand(log func() *slog.Logger) *cobra.Command {
 	cmd := &cobra.Command{Use: "destroy", Short: "End everything that runs for the controller of a directory.", Args: cobra.NoArgs,
 		Long: "End everything that runs for the controller of a directory, whether or not it answers: the daemon, its ZooKeeper, all machines.\nIn an ensemble that is not its own it erases the tree. The directory stays and may then be removed. It may be run again."}
 	dir := cmd.Flags().String("data-dir", "", "the controller's own directory")
+	keep := cmd.Flags().Bool("keep-machines", false, "leave the machines to whoever has the credential of their cloud")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *dir == "" {
 			return fmt.Errorf("--data-dir is missing; %w", errUsage)
@@ -31,7 +32,7 @@ func destroyCommand(log func() *slog.Logger) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := destroy(cmd.Context(), abs, log()); err != nil {
+		if err := destroy(cmd.Context(), abs, *keep, log()); err != nil {
 			return fmt.Errorf("destroy the controller in %s: %w", abs, err)
 		}
 		return nil
@@ -39,7 +40,7 @@ func destroyCommand(log func() *slog.Logger) *cobra.Command {
 	return cmd
 }
 
-func destroy(ctx context.Context, dir string, log *slog.Logger) error {
+func destroy(ctx context.Context, dir string, keep bool, log *slog.Logger) error {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -54,6 +55,9 @@ func destroy(ctx context.Context, dir string, log *slog.Logger) error {
 	c, err := loadConfig(dir)
 	if err != nil {
 		return err
+	}
+	if keep {
+		return c.eraseTree(ctx, dir)
 	}
 	return errors.Join(endMachines(ctx, dir, c, log), c.eraseTree(ctx, dir))
 }

@@ -228,6 +228,21 @@ func setCredential(ctx context.Context, s *Server, q *request) (any, error) {
 	return nil, err
 }
 
+func retryProvisioning(ctx context.Context, s *Server, q *request) (any, error) {
+	var want userapi.RetryProvisioning
+	if err := q.decode(&want); err != nil {
+		return nil, err
+	}
+	if len(want.Machines) == 0 && !want.All {
+		return nil, invalid("no machine specified")
+	}
+	m := q.model.UUID
+	ids, err := once(ctx, s, q, m, "", func(ctx context.Context, r state.Reader, by state.By) (state.Txn, []state.MachineID, error) {
+		return state.RetryProvisioning(ctx, r, m, by, want.Machines, want.All)
+	})
+	return userapi.AddedMachines{Machines: ids}, err
+}
+
 // place is where a new model goes: the cloud and the region that the user says, or the controllers' own; as the credential that he
 // says, the one that he has for the cloud, or that of the controllers' model if it is there.
 func (s *Server) place(ctx context.Context, user state.User, want userapi.CreateModel) (state.Place, error) {

@@ -68,6 +68,7 @@ func Routes() []Route {
 		{Pattern: userapi.RemoveMachineRoute, Access: Writer, Handle: removeMachine},
 		{Pattern: userapi.AddHostRoute, Access: Writer, Handle: addHost},
 		{Pattern: userapi.HostScriptRoute, Access: Writer, Handle: hostScript},
+		{Pattern: userapi.RetryRoute, Access: Writer, Handle: retryProvisioning},
 		{Pattern: userapi.MachineShellRoute, Access: Writer, Handle: machineShell},
 
 		{Pattern: userapi.EnqueueRoute, Access: Writer, Handle: enqueue},

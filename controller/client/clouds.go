@@ -6,6 +6,7 @@ import (
 
 	"github.com/grigri/grigri/internal/userapi"
 	"github.com/grigri/grigri/provider"
+	"github.com/grigri/grigri/state"
 )
 
 // Clouds is the clouds that the controller knows.
@@ -59,6 +60,13 @@ func (c *Client) PutCredential(ctx context.Context, cloud string, credential pro
 // RemoveCredential removes a credential of the user; force removes it also from models that use it.
 func (c *Client) RemoveCredential(ctx context.Context, cloud, name string, force bool) error {
 	return c.do(ctx, call{route: userapi.RemoveCredentialRoute, path: []string{cloud, name}, query: Removal{Force: force}.query()}, nil)
+}
+
+// RetryProvisioning asks again for machines that a provider has refused, or for all that it has, and returns them.
+func (m Model) RetryProvisioning(ctx context.Context, all bool, ids ...state.MachineID) ([]state.MachineID, error) {
+	var out userapi.AddedMachines
+	err := m.do(ctx, call{route: userapi.RetryRoute, body: userapi.RetryProvisioning{Machines: ids, All: all}}, &out)
+	return out.Machines, err
 }
 
 // SetCredential changes as whom the model's machines are asked for.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/grigri/grigri/controller/plan"
 	"github.com/grigri/grigri/provider"
@@ -38,7 +39,7 @@ func (l *Leader) lookFitting(ctx context.Context, it item) error {
 	if err != nil {
 		return err
 	}
-	tenants, err := l.tenants(ctx, m, machine.Units)
+	tenants, err := l.tenants(ctx, m, id, machine.Units)
 	if err != nil {
 		return err
 	}
@@ -57,9 +58,29 @@ func canFit(p provider.Provider) bool {
 	return ports || profiles
 }
 
+// controllerTenant is the controller itself on its own machine: all clients and agents must reach it.
+func (c Config) controllerTenant(ctx context.Context, m state.ModelID) ([]plan.Tenant, error) {
+	model, err := state.ReadIf[state.Model](ctx, c.Store, m.Path())
+	if err != nil || model.Value.Name != state.ControllerModel {
+		return nil, err
+	}
+	addresses, err := state.ReadIf[state.Addresses](ctx, c.Store, m.AddressesPath())
+	if err != nil {
+		return nil, err
+	}
+	return plan.ControllerTenant(slices.Concat(addresses.Value.API, addresses.Value.ZooKeeper)), nil
+}
+
 // tenants reads of the units what their machine must be fitted for.
-func (c Config) tenants(ctx context.Context, m state.ModelID, units []state.UnitName) ([]plan.Tenant, error) {
+func (c Config) tenants(ctx context.Context, m state.ModelID, id state.MachineID, units []state.UnitName) ([]plan.Tenant, error) {
 	var out []plan.Tenant
+	if id == state.FirstMachine {
+		own, err := c.controllerTenant(ctx, m)
+		if err != nil {
+			return nil, err
+		}
+		out = own
+	}
 	for _, u := range units {
 		name := u.Application()
 		t := plan.Tenant{Application: name}

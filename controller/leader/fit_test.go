@@ -189,3 +189,41 @@ func TestHostFirewall(t *testing.T) {
 	set("false")
 	rules("")
 }
+
+func TestRetryProvisioningDoesNotWait(t *testing.T) {
+	w := newWorld(t)
+	w.cloud.startErr = errors.New("no quota")
+	w.deploy("web", 2)
+	w.settle()
+	retry := func(all bool, ids ...state.MachineID) (again []state.MachineID, err error) {
+		err = state.Edit(t.Context(), w.store.Client, func(ctx context.Context, r state.Reader) (tx state.Txn, err error) {
+			tx, again, err = state.RetryProvisioning(ctx, r, model, w.by(), ids, all)
+			return tx, err
+		})
+		return again, err
+	}
+	if _, err := retry(false, "7"); err == nil || !strings.Contains(err.Error(), "not found") {
+		t.Errorf("a machine that is not there: %v", err)
+	}
+	w.cloud.startErr = nil
+	if got, err := retry(false, "0"); err != nil || len(got) != 1 {
+		t.Fatalf("got %v, %v", got, err)
+	}
+	w.settle()
+	if got := w.cloud.machines(); got != "0" {
+		t.Fatalf("started without waiting: %q", got)
+	}
+	if _, err := retry(false, "0"); err == nil || !strings.Contains(err.Error(), "not in a provisioning error") {
+		t.Errorf("a machine that runs: %v", err)
+	}
+	if got, err := retry(true); err != nil || len(got) != 1 || got[0] != "1" {
+		t.Fatalf("all: %v, %v", got, err)
+	}
+	w.settle()
+	if got := w.cloud.machines(); got != "0 1" {
+		t.Fatalf("started without waiting: %q", got)
+	}
+	if got, err := retry(true); err != nil || len(got) != 0 {
+		t.Errorf("all, when none has failed: %v, %v", got, err)
+	}
+}

@@ -60,7 +60,7 @@ func (l *Leader) lookHost(ctx context.Context, it item) error {
 	var tenants []plan.Tenant
 	var others []plan.Machine
 	if plan.HostRules(*machine, config.Value, nil, nil) != nil { // otherwise the rest does not matter
-		if tenants, err = l.tenants(ctx, m, machine.Units); err != nil {
+		if tenants, err = l.tenants(ctx, m, id, machine.Units); err != nil {
 			return err
 		}
 		if others, err = l.machines(ctx, m); err != nil {

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/grigri/grigri/charm"
@@ -47,6 +49,19 @@ func Rules(tenants []Tenant) []provider.Rule {
 		out = append(out, r)
 	}
 	return out
+}
+
+// ControllerTenant is a controller that listens at these addresses, host:port. It proves itself to everyone, and everyone to it.
+func ControllerTenant(addresses []string) []Tenant {
+	t := Tenant{Exposed: state.Exposed{Exposed: true, Endpoints: map[string]state.ExposedEndpoint{"": {}}}}
+	for _, a := range addresses {
+		port, err := strconv.Atoi(a[strings.LastIndexByte(a, ':')+1:])
+		open := state.OpenPort{PortRange: provider.PortRange{Protocol: provider.TCP, From: port, To: port}}
+		if err == nil && !slices.Contains(t.Open, open) {
+			t.Open = append(t.Open, open)
+		}
+	}
+	return []Tenant{t}
 }
 
 // The two halves of everyone.

@@ -83,6 +83,13 @@ func TestRules(t *testing.T) {
 	}
 }
 
+func TestEveryoneReachesTheController(t *testing.T) {
+	rules := Rules(ControllerTenant([]string{"10.0.0.1:17070", "192.0.2.1:17070", "[::1]:2281", "nonsense"}))
+	if len(rules) != 2 || rules[0].String() != "2281/tcp" || rules[1].String() != "17070/tcp" || rules[0].Sources != nil {
+		t.Errorf("got %v", rules)
+	}
+}
+
 func TestProfiles(t *testing.T) {
 	got := Profiles([]Tenant{{Application: "db"}, {Application: "web", Profile: &charm.Profile{Description: "x", Config: map[string]string{"security.nesting": "true"},
 		Devices: map[string]map[string]string{"tun": {"type": "unix-char", "major": "10"}}}}})

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/grigri/grigri/provider"
+	"github.com/grigri/grigri/state"
 )
 
 // The routes of clouds and credentials. {credential} is a name, which stands for the caller's own; a superuser may say user/name.
@@ -17,6 +18,7 @@ const (
 	PutCredentialRoute    = "PUT /v1/clouds/{cloud}/credentials/{credential}"    // provider.Credential
 	RemoveCredentialRoute = "DELETE /v1/clouds/{cloud}/credentials/{credential}" // [force]
 	SetCredentialRoute    = "PUT /v1/models/{model}/credential"                  // SetCredential
+	RetryRoute            = "POST /v1/models/{model}/retry-provisioning"         // RetryProvisioning -> AddedMachines: those that are asked for again
 )
 
 // A Credential is a user's credential for a cloud. What its attributes say is only there if it was asked for.
@@ -26,6 +28,12 @@ type Credential struct {
 	Owner   string    `json:"owner"`
 	Models  []string  `json:"models,omitempty"` // that use it: owner/name
 	Updated time.Time `json:"updated"`
+}
+
+// RetryProvisioning asks again for machines that a provider has refused.
+type RetryProvisioning struct {
+	Machines []state.MachineID `json:"machines,omitempty"`
+	All      bool              `json:"all,omitempty"` // that there are
 }
 
 // SetCredential changes as whom the machines of a model are asked for.

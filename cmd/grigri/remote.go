@@ -1,0 +1,266 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/grigri/grigri/internal/install"
+	"github.com/grigri/grigri/provider"
+	"github.com/grigri/grigri/provider/all"
+)
+
+// A remote is a controller being made on a machine that is not this host, or one that is there.
+type remote struct {
+	c          *cli
+	entry      bootstrapEntry
+	cloud      provider.Cloud
+	credential provider.Credential
+	login      login // on a manual host
+
+	constraints provider.Constraints
+	base        string
+	placement   string
+	model       string            // the UUID of the controllers' own model
+	started     bool              // something of ours may be there
+	provider    provider.Provider // nil: manual
+	instance    provider.Instance
+	host        provider.Host
+	keys        *bootKeys // with which the machine is reached over ssh
+}
+
+// How long the parts of a bootstrap may take.
+const (
+	reachPatience = 15 * time.Minute // from the start of an instance until it can be worked on
+	stopPatience  = 3 * time.Minute
+)
+
+// open opens the provider of the entry's cloud, as the entry's credential.
+func (r *remote) open(dir string) error {
+	if r.entry.Target != "" {
+		return nil
+	}
+	var err error
+	spec := provider.Spec{Cloud: r.cloud, Region: r.entry.Region, Credential: r.credential}
+	r.provider, err = all.Open(spec, all.Config{Dir: filepath.Join(dir, "providers")})
+	return err
+}
+
+func (r *remote) close() {
+	if r.host != nil {
+		_ = r.host.Close() // nothing is to be done there any more
+	}
+	if p, ok := r.provider.(io.Closer); ok {
+		_ = p.Close()
+	}
+	r.keys.remove()
+}
+
+// preflight finds what would not work later.
+func (r *remote) preflight(ctx context.Context) error {
+	checker, ok := r.provider.(provider.Checker)
+	if !ok {
+		return nil
+	}
+	problems, err := checker.Check(ctx)
+	if err != nil {
+		return fmt.Errorf("look whether cloud %q can have machines: %w", r.cloud.Name, err)
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	var lines []string
+	for _, p := range problems {
+		line := "- " + p.What
+		if p.Remedy != "" {
+			line += ": " + p.Remedy
+		}
+		lines = append(lines, line)
+	}
+	return fmt.Errorf("cloud %q cannot have machines yet:\n%s", r.cloud.Name, strings.Join(lines, "\n"))
+}
+
+// start starts the instance, and reaches it.
+func (r *remote) start(ctx context.Context, p *progress) error {
+	ctx, cancel := context.WithTimeout(ctx, reachPatience)
+	defer cancel()
+	if r.entry.Target != "" {
+		p.say("connecting to %s", r.entry.Target)
+		return r.reachManual(ctx)
+	}
+	req := provider.StartRequest{Controller: r.entry.UUID, Model: r.model, Machine: "0", Base: r.base, Constraints: r.constraints, Placement: r.placement,
+		Init: provider.Init{Script: []byte("#!/bin/sh\n:\n")}}
+	hoster, direct := r.provider.(provider.Hoster)
+	if !direct {
+		var err error
+		if r.keys, err = newBootKeys(); err != nil {
+			return err
+		}
+		req.Init.Script = r.keys.script()
+	}
+	p.say("starting an instance")
+	var err error
+	r.started = true
+	if r.instance, err = r.provider.Start(ctx, req); err != nil {
+		return fmt.Errorf("start an instance: %w", err)
+	}
+	p.say("waiting for instance %s", r.instance.ID)
+	if err := r.addressed(ctx); err != nil {
+		return err
+	}
+	if err := r.openPorts(ctx); err != nil {
+		return err
+	}
+	if direct {
+		if r.host, err = hoster.Host(ctx, r.instance.ID); err != nil {
+			return fmt.Errorf("reach instance %s: %w", r.instance.ID, err)
+		}
+		return nil
+	}
+	p.say("connecting to instance %s over ssh", r.instance.ID)
+	r.host, err = r.keys.dial(ctx, r.instance.Addresses)
+	return err
+}
+
+// addressed waits until the instance runs and has an address.
+func (r *remote) addressed(ctx context.Context) error {
+	for {
+		list, err := r.provider.List(ctx, r.entry.UUID)
+		if err != nil && ctx.Err() != nil {
+			return fmt.Errorf("wait for instance %s: %w", r.instance.ID, err)
+		}
+		for _, in := range list {
+			if in.ID != r.instance.ID {
+				continue
+			}
+			r.instance = in
+			if in.State == provider.Running && len(in.Addresses) > 0 {
+				return nil
+			}
+			if in.State == provider.Gone || in.State == provider.Stopped {
+				return fmt.Errorf("instance %s has stopped: %s", in.ID, in.Message)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for instance %s: it does not run or has no address: %s: %w", r.instance.ID, r.instance.Message, ctx.Err())
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// openPorts opens what clients and agents need of the controller's machine. From then on the controller keeps that so.
+func (r *remote) openPorts(ctx context.Context) error {
+	f, ok := r.provider.(provider.Firewaller)
+	if !ok {
+		return nil
+	}
+	var rules []provider.Rule
+	for _, port := range []int{install.APIPort, install.ZKPort} {
+		rules = append(rules, provider.Rule{PortRange: provider.PortRange{Protocol: provider.TCP, From: port, To: port}})
+	}
+	slices.SortFunc(rules, func(a, b provider.Rule) int { return a.PortRange.Compare(b.PortRange) })
+	if err := f.SetPorts(ctx, r.instance.ID, rules); err != nil {
+		return fmt.Errorf("open the controller's ports on instance %s: %w", r.instance.ID, err)
+	}
+	return nil
+}
+
+// undo takes back what was made, whatever state it is in.
+func (r *remote) undo(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopPatience)
+	defer cancel()
+	if r.entry.Target != "" {
+		if !r.started {
+			return nil // what is there is not ours
+		}
+		return install.Remove(ctx, r.host)
+	}
+	if !r.started {
+		return nil
+	}
+	return r.stopAll(ctx)
+}
+
+// stopAll stops every instance of the controller, and sees that none is left.
+func (r *remote) stopAll(ctx context.Context) error {
+	for {
+		list, err := r.provider.List(ctx, r.entry.UUID)
+		if err != nil {
+			return fmt.Errorf("list the instances of the controller in cloud %q: %w", r.cloud.Name, err)
+		}
+		var ids []provider.InstanceID
+		for _, in := range list {
+			if in.State != provider.Gone {
+				ids = append(ids, in.ID)
+			}
+		}
+		if len(ids) == 0 {
+			return nil
+		}
+		if err := r.provider.Stop(ctx, ids...); err != nil && (!errors.Is(err, provider.ErrTransient) || ctx.Err() != nil) {
+			return fmt.Errorf("stop instances %v in cloud %q: %w", ids, r.cloud.Name, err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("instances %v in cloud %q have been asked to stop and are still there: %w", ids, r.cloud.Name, ctx.Err())
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// addresses is where the machine is known to be reached: what is an IP address.
+func (r *remote) addresses() []string {
+	var out []string
+	for _, a := range r.instance.Addresses {
+		if _, err := netip.ParseAddr(a); err == nil {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// programs is the files of the programs beside grigrid, and what they are for.
+func programs(daemon string) map[string]string {
+	out := map[string]string{}
+	for _, name := range []string{"grigrid", "grigri-agent", "hooktool"} {
+		out[name] = filepath.Join(filepath.Dir(daemon), name)
+	}
+	return out
+}
+
+// installation is how the controller is brought up on the machine.
+func (r *remote) installation(b *bootstrap, daemon string, p *progress) install.Config {
+	d := install.Definition{Cloud: r.cloud, Region: r.entry.Region, Instance: r.instance, Manual: r.entry.Target, Base: r.base}
+	if r.credential.Name != "" {
+		d.Credential = &r.credential
+	}
+	settings := map[string]string{}
+	port := 0
+	for k, v := range b.config {
+		if k == "api-port" {
+			port, _ = strconv.Atoi(v) // it was checked
+			continue
+		}
+		settings[k] = v
+	}
+	return install.Config{Host: r.host, Name: b.name, UUID: r.entry.UUID, Model: r.model, Definition: d, Files: programs(daemon), Arch: runtime.GOARCH, Addresses: r.addresses(),
+		Port: port, Settings: settings, Flags: b.daemonFlags, Say: func(step string) { p.say("%s", step) }, Begun: func() { r.started = true }, Now: time.Now}
+}
+
+// newUUID is a random UUID, RFC 9562 version 4.
+func newUUID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
