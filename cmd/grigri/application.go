@@ -281,7 +281,7 @@ func (c *cli) remove(cmd *cobra.Command, m client.Model, f *removalFlags, what s
 	failed := false
 	var good []string
 	for _, name := range names {
-		effects, err := one(name, client.Removal{DryRun: true, Force: f.force})
+		effects, err := one(name, client.Removal{DryRun: true, Force: f.force, Destroy: f.destroyStorage})
 		if err != nil {
 			fmt.Fprintf(c.errw, "ERROR removing %s %s failed: %v\n", what, name, err)
 			failed = true
@@ -303,7 +303,7 @@ func (c *cli) remove(cmd *cobra.Command, m client.Model, f *removalFlags, what s
 		return fmt.Errorf("%s removal: aborted", what)
 	}
 	for _, name := range good {
-		if _, err := one(name, client.Removal{Force: f.force}); err != nil {
+		if _, err := one(name, client.Removal{Force: f.force, Destroy: f.destroyStorage}); err != nil {
 			fmt.Fprintf(c.errw, "ERROR removing %s %s failed: %v\n", what, name, err)
 			failed = true
 		}

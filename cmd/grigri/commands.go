@@ -71,6 +71,7 @@ func (c *cli) addCommands(root *cobra.Command) {
 		c.versionCommand(),
 	)
 	root.AddCommand(c.constraintsCommands()...)
+	root.AddCommand(c.storageCommands()...)
 	root.AddCommand(c.secretCommands()...)
 	root.AddCommand(c.helpCommand(root), c.completionCommand(root))
 }

@@ -114,6 +114,7 @@ func (c *cli) deployCommand() *cobra.Command {
 	force := f.Bool("force", false, "use a base that the charm does not name")
 	repository := f.String("repository", "", "the directory to look for the charm in")
 	resources := resourceFlag(cmd)
+	storage := addStorageFlags(cmd)
 	wait := f.Bool("wait", false, "wait until all units are idle")
 	series := f.String("series", "", "the name of the base, as before bases")
 	_ = f.MarkHidden("series")
@@ -168,6 +169,17 @@ func (c *cli) deployCommand() *cobra.Command {
 		if local.charm.Meta.Subordinate && len(*constraints) > 0 {
 			return fmt.Errorf("cannot use --constraints with subordinate application")
 		}
+		wants, err := storageWords(*storage.wants, name)
+		if err != nil {
+			return err
+		}
+		attach, err := storageIDs(splitCommas(*storage.attach))
+		if err != nil {
+			return err
+		}
+		if len(attach) > 0 && *n != 1 {
+			return usagef("--attach-storage cannot be used with -n")
+		}
 		values, err := settingsOf(*config, name)
 		if err != nil {
 			return err
@@ -197,7 +209,7 @@ func (c *cli) deployCommand() *cobra.Command {
 			return err
 		}
 		made, err := m.Deploy(cmd.Context(), userapi.Deploy{Name: state.ApplicationName(name), Charm: local.hash, Config: values, Base: *base,
-			Constraints: wanted, Units: *n, To: places, Trust: *trust, Force: *force, Resources: choicesOf(files)})
+			Constraints: wanted, Units: *n, To: places, Trust: *trust, Force: *force, Resources: choicesOf(files), Storage: wants, Attach: attach})
 		if err != nil {
 			return err
 		}
@@ -254,9 +266,14 @@ func (c *cli) refreshCommand() *cobra.Command {
 	repository := f.String("repository", "", "the directory to look for the charm in")
 	trust := f.Bool("trust", false, "give the application the cloud's credentials")
 	resources := resourceFlag(cmd)
+	storage := pairsFlag(cmd, "storage", "storage of units to come: name=[pool,][size,][count]")
 	f.Bool("force-base", false, "use a base that the charm does not name")
 	exclusive(cmd, "path", "switch")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		wants, err := storageWords(*storage, args[0])
+		if err != nil {
+			return err
+		}
 		chosen, err := resourceWords(*resources)
 		if err != nil {
 			return err
@@ -305,7 +322,7 @@ func (c *cli) refreshCommand() *cobra.Command {
 		if err := c.uploadResources(cmd.Context(), m, files); err != nil {
 			return err
 		}
-		done, err := m.Refresh(cmd.Context(), application, userapi.Refresh{Charm: local.hash, Config: values, Base: *base, Force: *force || *forceUnits, Resources: choicesOf(files)})
+		done, err := m.Refresh(cmd.Context(), application, userapi.Refresh{Charm: local.hash, Config: values, Base: *base, Force: *force || *forceUnits, Resources: choicesOf(files), Storage: wants})
 		if err != nil {
 			return err
 		}

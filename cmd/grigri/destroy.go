@@ -84,9 +84,9 @@ func (c *cli) destroyModelCommand() *cobra.Command {
 			return err
 		}
 		m := cl.Model(t.ref())
-		how := client.Removal{Force: f.force, Timeout: f.timeout}
+		how := client.Removal{Force: f.force, Timeout: f.timeout, Destroy: f.destroyStorage, Release: f.releaseStorage}
 		if !f.noPrompt {
-			effects, err := m.Destroy(cmd.Context(), client.Removal{DryRun: true})
+			effects, err := m.Destroy(cmd.Context(), client.Removal{DryRun: true, Destroy: f.destroyStorage, Release: f.releaseStorage})
 			if err != nil {
 				return t.explain(err)
 			}
@@ -165,7 +165,7 @@ func (c *cli) destroyControllerCommand() *cobra.Command {
 			}
 			return fmt.Errorf("cannot destroy controller %q: it has models: %s; destroy them first, or with it by --destroy-all-models", t.controller, strings.Join(names, ", "))
 		}
-		how := client.Removal{AllModels: *all, Force: f.force, Timeout: max(f.timeout, *modelTimeout)}
+		how := client.Removal{AllModels: *all, Force: f.force, Destroy: f.destroyStorage, Release: f.releaseStorage, Timeout: max(f.timeout, *modelTimeout)}
 		if !f.noPrompt {
 			dry := how
 			dry.DryRun = true
@@ -332,7 +332,7 @@ func (c *cli) destroyKindly(ctx context.Context, t target, timeout time.Duration
 	if err != nil {
 		return err
 	}
-	if _, err := cl.DestroyController(ctx, client.Removal{AllModels: true, Force: true}); err != nil {
+	if _, err := cl.DestroyController(ctx, client.Removal{AllModels: true, Force: true, Destroy: true}); err != nil {
 		return err
 	}
 	for _, m := range models {

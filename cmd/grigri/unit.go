@@ -21,14 +21,18 @@ func (c *cli) addUnitCommand() *cobra.Command {
 		if *n < 1 {
 			return usagef("--num-units must be a positive integer")
 		}
-		if *attach != "" {
-			return fmt.Errorf("cannot attach storage %s: this model has no storage", *attach)
+		stored, err := storageIDs(splitCommas(*attach))
+		if err != nil {
+			return err
+		}
+		if len(stored) > 0 && *n > 1 {
+			return usagef("--attach-storage cannot be used with -n")
 		}
 		_, m, err := c.model(cmd)
 		if err != nil {
 			return err
 		}
-		_, err = m.AddUnits(cmd.Context(), state.ApplicationName(args[0]), userapi.AddUnits{N: *n, To: splitCommas(*to)})
+		_, err = m.AddUnits(cmd.Context(), state.ApplicationName(args[0]), userapi.AddUnits{N: *n, To: splitCommas(*to), Attach: stored})
 		return err
 	}
 	return cmd
@@ -116,15 +120,22 @@ func (c *cli) resolvedCommand() *cobra.Command {
 
 // A shownUnit is a unit as show-unit prints it.
 type shownUnit struct {
-	Version   string          `json:"workload-version,omitempty"`
-	Machine   state.MachineID `json:"machine,omitempty"`
-	Ports     []string        `json:"opened-ports"`
-	Address   string          `json:"public-address,omitempty"`
-	Charm     string          `json:"charm"`
-	Leader    bool            `json:"leader"`
-	Life      string          `json:"life,omitempty"`
-	Relations []shownRelation `json:"relation-info,omitempty"`
-	Failure   *shownFailure   `json:"failed-hook,omitempty"`
+	Version   string                           `json:"workload-version,omitempty"`
+	Machine   state.MachineID                  `json:"machine,omitempty"`
+	Ports     []string                         `json:"opened-ports"`
+	Address   string                           `json:"public-address,omitempty"`
+	Charm     string                           `json:"charm"`
+	Leader    bool                             `json:"leader"`
+	Life      string                           `json:"life,omitempty"`
+	Relations []shownRelation                  `json:"relation-info,omitempty"`
+	Storage   map[state.StorageID]shownStorage `json:"storage,omitempty"`
+	Failure   *shownFailure                    `json:"failed-hook,omitempty"`
+}
+
+type shownStorage struct {
+	Kind     string `json:"kind"`
+	Location string `json:"location,omitempty"`
+	Life     string `json:"life"`
 }
 
 type shownRelation struct {
@@ -186,6 +197,12 @@ func showUnit(u userapi.Unit, endpoint, related string, app bool) shownUnit {
 	}
 	if f := u.Failure; f != nil {
 		s.Failure = &shownFailure{Hook: f.Name, Attempts: f.Attempts, Last: f.At.Format("2006-01-02 15:04:05Z07:00"), Exit: f.Exit, Output: f.Output}
+	}
+	for _, have := range u.Storage {
+		if s.Storage == nil {
+			s.Storage = map[state.StorageID]shownStorage{}
+		}
+		s.Storage[have.ID] = shownStorage{have.Kind, have.Location, have.Life}
 	}
 	for _, r := range u.Relations {
 		if endpoint != "" && r.Endpoint != endpoint {

@@ -55,8 +55,16 @@ func deploy(ctx context.Context, s *Server, q *request) (any, error) {
 	if want.Name == "" {
 		want.Name = state.ApplicationName(c.ID.Name)
 	}
+	has, err := s.storageOf(ctx, q.model)
+	if err != nil {
+		return nil, err
+	}
+	storage, err := directives(want.Storage)
+	if err != nil {
+		return nil, err
+	}
 	d := state.Deployment{Name: want.Name, Charm: c.ID.String(), Base: base, Config: values(want.Config), Trust: want.Trust,
-		Constraints: want.Constraints, Units: want.Units, Placements: want.To, Force: want.Force, Resources: resources}
+		Constraints: want.Constraints, Units: want.Units, Placements: want.To, Force: want.Force, Resources: resources, Has: has, Storage: storage, Attach: want.Attach}
 	out, err := once(ctx, s, q, m, "", func(ctx context.Context, r state.Reader, by state.By) (state.Txn, state.Deployed, error) {
 		return state.Deploy(ctx, r, m, by, s.Key, d)
 	})
@@ -126,7 +134,11 @@ func removeApplication(ctx context.Context, s *Server, q *request) (any, error) 
 	for _, u := range out.Units {
 		effects = append(effects, "- will remove unit "+string(u))
 	}
-	return userapi.Removal{Effects: effects}, err
+	if err != nil {
+		return nil, err
+	}
+	stored, err := s.storageEffects(ctx, m, out.Units, how.Destroy)
+	return userapi.Removal{Effects: append(effects, stored...)}, err
 }
 
 func showConfig(ctx context.Context, s *Server, q *request) (any, error) {
@@ -246,7 +258,15 @@ func refresh(ctx context.Context, s *Server, q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := state.Refresh{Application: name, Charm: c.ID.String(), Config: values(want.Config), Base: base, Force: want.Force, Resources: resources}
+	has, err := s.storageOf(ctx, q.model)
+	if err != nil {
+		return nil, err
+	}
+	storage, err := directives(want.Storage)
+	if err != nil {
+		return nil, err
+	}
+	f := state.Refresh{Application: name, Charm: c.ID.String(), Config: values(want.Config), Base: base, Force: want.Force, Resources: resources, Has: has, Storage: storage}
 	out, err := once(ctx, s, q, m, "", func(ctx context.Context, r state.Reader, by state.By) (state.Txn, state.Refreshed, error) {
 		return state.SetCharm(ctx, r, m, by, s.Key, f)
 	})

@@ -92,6 +92,11 @@ func destroyController(ctx context.Context, s *Server, q *request) (any, error) 
 	if q.flag("dry-run") {
 		return userapi.Removal{Effects: effects}, nil
 	}
+	for _, m := range models { // before any of them begins to go
+		if err := s.persistent(ctx, m.UUID, how, q.flag("release-storage") || m.Life != state.Alive); err != nil {
+			return nil, fmt.Errorf("model %s: %w", m.Name, err)
+		}
+	}
 	for _, m := range models {
 		if m.Name == state.ControllerModel {
 			continue
@@ -248,6 +253,9 @@ func destroyModel(ctx context.Context, s *Server, q *request) (any, error) {
 		return nil, err
 	}
 	m := q.model.UUID
+	if err := s.persistent(ctx, m, how, q.flag("release-storage") || q.flag("dry-run")); err != nil {
+		return nil, err
+	}
 	snapshot, err := view.Read(ctx, s.Store, m)
 	if err != nil {
 		return nil, err
@@ -264,6 +272,13 @@ func destroyModel(ctx context.Context, s *Server, q *request) (any, error) {
 	}
 	for _, id := range sortedKeys(snapshot.Machines) {
 		effects = append(effects, "- will remove machine "+string(id))
+	}
+	for _, id := range sortedKeys(snapshot.Storage) {
+		word := "remove"
+		if q.flag("release-storage") && snapshot.Storage[id].Persistent {
+			word = "release"
+		}
+		effects = append(effects, "- will "+word+" storage "+string(id))
 	}
 	return userapi.Removal{Effects: effects}, err
 }

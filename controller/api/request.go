@@ -112,7 +112,7 @@ func (q *request) duration(name string) (time.Duration, error) {
 // ending is how a thing is to go.
 func (q *request) ending() (state.Ending, error) {
 	timeout, err := q.duration("timeout")
-	return state.Ending{Force: q.flag("force"), Timeout: timeout}, err
+	return state.Ending{Force: q.flag("force"), Destroy: q.flag("destroy-storage"), Timeout: timeout}, err
 }
 
 // An answered is the answer to a request, kept in the tree with what it changed.

@@ -60,6 +60,15 @@ func Routes() []Route {
 		{Pattern: userapi.UnitShellRoute, Access: Writer, Handle: unitShell},
 		{Pattern: userapi.ResolveRoute, Access: Writer, Handle: resolve},
 
+		{Pattern: userapi.AddStorageRoute, Access: Writer, Handle: addStorage},
+		{Pattern: userapi.AttachStorageRoute, Access: Writer, Handle: attachStorage},
+		{Pattern: userapi.DetachStorageRoute, Access: Writer, Handle: detachStorage},
+		{Pattern: userapi.RemoveStorageRoute, Access: Writer, Handle: removeStorage},
+		{Pattern: userapi.PoolsRoute, Access: Reader, Handle: listPools},
+		{Pattern: userapi.CreatePoolRoute, Access: Writer, Handle: createPool},
+		{Pattern: userapi.UpdatePoolRoute, Access: Writer, Handle: updatePool},
+		{Pattern: userapi.RemovePoolRoute, Access: Writer, Handle: removePool},
+
 		{Pattern: userapi.RelationsRoute, Access: Reader, Handle: listRelations},
 		{Pattern: userapi.IntegrateRoute, Access: Writer, Handle: integrate},
 		{Pattern: userapi.RemoveRelationRoute, Access: Writer, Handle: removeRelation},

@@ -26,7 +26,7 @@ func addUnits(ctx context.Context, s *Server, q *request) (any, error) {
 	}
 	m := q.model.UUID
 	out, err := once(ctx, s, q, m, "", func(ctx context.Context, r state.Reader, by state.By) (state.Txn, state.Deployed, error) {
-		return state.AddUnits(ctx, r, m, by, name, want.N, want.To)
+		return state.AddUnits(ctx, r, m, by, name, want.N, want.To, want.Attach...)
 	})
 	return userapi.Added{Units: out.Units.Names(name)}, err
 }
@@ -50,7 +50,11 @@ func removeUnit(ctx context.Context, s *Server, q *request) (any, error) {
 			effects = append(effects, "- will remove unit "+string(other))
 		}
 	}
-	return userapi.Removal{Effects: effects}, err
+	if err != nil {
+		return nil, err
+	}
+	stored, err := s.storageEffects(ctx, m, out, how.Destroy)
+	return userapi.Removal{Effects: append(effects, stored...)}, err
 }
 
 // unitRecord is the unit in the path; a unit named leader is the one that leads.
@@ -116,6 +120,13 @@ func showUnit(ctx context.Context, s *Server, q *request) (any, error) {
 	}
 	if rec.Ledger != nil {
 		out.Failure = rec.Ledger.Failed
+	}
+	for _, a := range rec.Storage {
+		shown := userapi.UnitStorage{ID: a.ID, Kind: a.Kind, Life: a.Life.Word()}
+		if rec.Ledger != nil && rec.Ledger.Storage[a.ID].Problem == "" {
+			shown.Location = rec.Ledger.Storage[a.ID].Location
+		}
+		out.Storage = append(out.Storage, shown)
 	}
 	for _, have := range app.Value.Relations {
 		r, err := s.unitRelation(ctx, m, u, rec.Unit, have)

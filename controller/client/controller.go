@@ -22,11 +22,14 @@ type Removal struct {
 	Timeout      time.Duration // for the whole removal; zero: the controller's own, ten minutes
 	KeepInstance bool          // of a machine: the provider's instance stays
 	AllModels    bool          // of a controller: its models go too
+	Destroy      bool          // persistent storage goes too
+	Release      bool          // of models and of storage: volumes stay where they are
 }
 
 func (r Removal) query() url.Values {
 	q := url.Values{}
-	for name, on := range map[string]bool{"force": r.Force, "dry-run": r.DryRun, "keep-instance": r.KeepInstance, "all-models": r.AllModels} {
+	for name, on := range map[string]bool{"force": r.Force, "dry-run": r.DryRun, "keep-instance": r.KeepInstance, "all-models": r.AllModels,
+		"destroy-storage": r.Destroy, "release-storage": r.Release, "release": r.Release} {
 		if on {
 			q.Set(name, "true")
 		}

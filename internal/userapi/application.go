@@ -19,6 +19,8 @@ type Deploy struct {
 	Constraints provider.Constraints  `json:"constraints"`
 	Units       int                   `json:"units"` // ignored for a subordinate
 	To          []string              `json:"to,omitempty"`
+	Storage     map[string]string     `json:"storage,omitempty"` // of the charm, by name: "ebs,10G,2"
+	Attach      []state.StorageID     `json:"attach,omitempty"`  // storage that is there, for the only unit
 	Trust       bool                  `json:"trust,omitempty"`
 	Force       bool                  `json:"force,omitempty"` // a base that the charm does not name
 
@@ -81,6 +83,7 @@ type Refresh struct {
 	Force  bool              `json:"force,omitempty"` // also under units in error, at once
 
 	Resources map[string]ResourceChoice `json:"resources,omitempty"` // by name
+	Storage   map[string]string         `json:"storage,omitempty"`   // for units to come
 }
 
 // Refreshed says from which charm to which; they are the same when there was nothing to do.
@@ -104,8 +107,9 @@ type Trust struct {
 
 // AddUnits asks for more units.
 type AddUnits struct {
-	N  int      `json:"n"`
-	To []string `json:"to,omitempty"`
+	N      int               `json:"n"`
+	To     []string          `json:"to,omitempty"`
+	Attach []state.StorageID `json:"attach,omitempty"` // storage that is there, for the only one
 }
 
 // A Unit is what show-unit shows.
@@ -120,6 +124,15 @@ type Unit struct {
 	Life            string          `json:"life"`
 	Relations       []UnitRelation  `json:"relations,omitempty"`
 	Failure         *state.Failure  `json:"failure,omitempty"` // the hook that has failed and waits for resolved
+	Storage         []UnitStorage   `json:"storage,omitempty"`
+}
+
+// A UnitStorage is a storage instance of a unit.
+type UnitStorage struct {
+	ID       state.StorageID `json:"id"`
+	Kind     string          `json:"kind"`
+	Location string          `json:"location,omitempty"`
+	Life     string          `json:"life"`
 }
 
 // A UnitRelation is one relation as its unit sees it.

@@ -9,12 +9,12 @@ import "github.com/grigri/grigri/state"
 const (
 	HealthRoute            = "GET /healthz"
 	ControllerRoute        = "GET /v1/controller"            // -> Controller
-	DestroyControllerRoute = "DELETE /v1/controller"         // [all-models, force, timeout, dry-run] -> Removal
+	DestroyControllerRoute = "DELETE /v1/controller"         // [all-models, force, destroy-storage, release-storage, timeout, dry-run] -> Removal
 	StopControllerRoute    = "POST /v1/controller/stop"      // the daemon ends: only when no model is left, or force
 	ModelsRoute            = "GET /v1/models"                // -> []Model
 	CreateModelRoute       = "POST /v1/models"               // CreateModel -> Model
 	ModelRoute             = "GET /v1/models/{model}"        // -> Model
-	DestroyModelRoute      = "DELETE /v1/models/{model}"     // [force, timeout, dry-run] -> Removal
+	DestroyModelRoute      = "DELETE /v1/models/{model}"     // [force, destroy-storage, release-storage, timeout, dry-run] -> Removal
 	StatusRoute            = "GET /v1/models/{model}/status" // [select (many), after, wait] -> status.Report; header Revision
 	HistoryRoute           = "GET /v1/models/{model}/history"
 	ModelConfigRoute       = "GET /v1/models/{model}/config"           // -> map[string]ModelSetting
@@ -28,7 +28,7 @@ const (
 
 	DeployRoute            = "POST /v1/models/{model}/applications"                                   // Deploy -> Deployed
 	ApplicationRoute       = "GET /v1/models/{model}/applications/{application}"                      // -> Application
-	RemoveApplicationRoute = "DELETE /v1/models/{model}/applications/{application}"                   // [force, timeout, dry-run] -> Removal
+	RemoveApplicationRoute = "DELETE /v1/models/{model}/applications/{application}"                   // [force, destroy-storage, timeout, dry-run] -> Removal
 	ConfigRoute            = "GET /v1/models/{model}/applications/{application}/config"               // -> Config
 	SetConfigRoute         = "PATCH /v1/models/{model}/applications/{application}/config"             // Settings
 	AppConstraintsRoute    = "GET /v1/models/{model}/applications/{application}/constraints"          // -> provider.Constraints
@@ -42,7 +42,7 @@ const (
 	AttachResourceRoute    = "PUT /v1/models/{model}/applications/{application}/resources/{resource}" // ResourceChoice -> state.UsedResource
 	AddUnitsRoute          = "POST /v1/models/{model}/applications/{application}/units"               // AddUnits -> Added
 	UnitRoute              = "GET /v1/models/{model}/units/{unit}"                                    // -> Unit
-	RemoveUnitRoute        = "DELETE /v1/models/{model}/units/{unit}"                                 // [force, timeout, dry-run] -> Removal
+	RemoveUnitRoute        = "DELETE /v1/models/{model}/units/{unit}"                                 // [force, destroy-storage, timeout, dry-run] -> Removal
 	UnitShellRoute         = "GET /v1/models/{model}/units/{unit}/shell"                              // {unit}: also web-leader -> Shell
 	ResolveRoute           = "POST /v1/models/{model}/resolve"                                        // Resolve -> Resolved
 	RelationsRoute         = "GET /v1/models/{model}/relations"                                       // -> []Relation
