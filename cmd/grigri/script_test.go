@@ -90,7 +90,7 @@ func TestScripts(t *testing.T) {
 				})
 				return nil
 			},
-			Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "charmfile": charmFile, "awaitfile": awaitFile},
+			Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "charmfile": charmFile, "awaitfile": awaitFile, "awaitout": awaitOut},
 		})
 	})
 }

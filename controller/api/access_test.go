@@ -21,7 +21,7 @@ func path(r api.Route) (method, p string) {
 	method, p, _ = strings.Cut(r.Pattern, " ")
 	return method, strings.NewReplacer("{model}", "shop", "{unit}", "web-0", "{application}", "web", "{machine}", "0", "{relation}", "0",
 		"{hash}", strings.Repeat("0", 64), "{operation}", "1", "{task}", "2", "{cloud}", "local", "{credential}", "work", "{resource}", "data",
-		"{secret}", "pw", "{revision}", "1").Replace(p)
+		"{secret}", "pw", "{storage}", "data-0", "{pool}", "fast", "{revision}", "1").Replace(p)
 }
 
 func basic(user, password string) http.Header {
