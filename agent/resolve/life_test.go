@@ -60,7 +60,9 @@ func (w *life) next() state.Stamp { w.stamp++; return w.stamp }
 // change makes one change that a user, the machine, the election or a related unit could make.
 func (w *life) change() {
 	r := &w.r
-	switch w.draw(18) {
+	switch w.draw(21) {
+	case 18, 19, 20:
+		w.changeSecrets()
 	case 0:
 		r.Config = fmt.Sprintf("c%d", w.draw(3))
 	case 1:
@@ -146,6 +148,7 @@ func (w *life) read() Remote {
 			r.Relations[id] = rel
 		}
 	}
+	r.Own, r.Others = maps.Clone(w.r.Own), maps.Clone(w.r.Others)
 	r.Tasks = slices.Clone(w.r.Tasks)
 	r.Endpoints = w.charms[w.local.CharmRev]
 	if r.UpdateStatus.Before(w.local.When.Add(10 * time.Second)) {
@@ -196,6 +199,7 @@ func (w *life) step() Op {
 	}
 	if !failed {
 		to = Done(w.local, r, op)
+		w.toldSecrets(op)
 	}
 	if err := w.observer.see(r, op, failed); err != nil {
 		w.t.Fatal(err)
@@ -212,6 +216,7 @@ func (w *life) step() Op {
 func (w *life) settle() {
 	w.faults = false
 	w.r.NoRetry = false
+	w.calmSecrets()
 	for range 400 {
 		op := w.step()
 		if wait, ok := op.(Wait); ok && wait.Until.IsZero() || w.local.Phase == state.Gone {
@@ -288,6 +293,9 @@ func (w *life) atRest() {
 			}
 		}
 	}
+	if op := nextSecret(r, w.now); op != nil {
+		bad("it has not heard of %s", op)
+	}
 	for id := range l.Relations {
 		if _, there := r.Relations[id]; !there {
 			bad("it is still in relation %d, which is no more", id)
@@ -361,6 +369,8 @@ func (w *life) leave() {
 // Failures: retries that cannot be turned off (s); no back-off (s); a stop of the agent that counts as failure (s); an old answer
 // to a new failure (ls); hooks of torn relations run for ever (s); the deadline ignored by a failed hook (ls), by the wait for
 // subordinates (ls); only the last one left behind (l).
+// Secrets: rotated before it is due (s); hooks of them when going (ls); changed told again (ls), of what may not be read (ls), a moot one
+// counted as told (s); no wake at the next rotation (s).
 // Ledger: no fence (o); parents deleted before children (o); relations not written (lso), stamps not written (lso), everything
 // written (lso); maps shared between two Locals (ls).
 func TestObserver(t *testing.T) {
@@ -377,8 +387,11 @@ func TestObserver(t *testing.T) {
 		Relations: map[state.RelationID]Relation{1: {Endpoint: "db", Remote: "mysql", Members: map[state.UnitName]state.Stamp{"mysql/0": 1, "mysql/1": 1}}}}
 	deployed := []Op{Unpack{}, run(hooks.Install), Enter{1, "db"}, with(hooks.RelationCreated, ""), run(hooks.LeaderElected), run(hooks.ConfigChanged), run(hooks.Start)}
 	joined := append(slices.Clone(deployed), with(hooks.RelationJoined, "mysql/0"), with(hooks.RelationChanged, "mysql/0"))
+	r.Own = map[state.SecretID]OwnSecret{"s1": {Secret: state.Secret{Last: 1, Revisions: []state.SecretRevision{{Number: 1}}}}}
 	going := r
 	going.Life = state.Dying
+	secretGoing := going
+	secretGoing.Others = map[state.SecretID]OthersSecret{"s2": {Latest: 2}}
 	peers := r
 	peers.Relations = map[state.RelationID]Relation{1: {Endpoint: "db", Remote: "mysql", Role: charm.Peer, Members: r.Relations[1].Members}}
 	gone := r
@@ -422,6 +435,12 @@ func TestObserver(t *testing.T) {
 		{"a hook after stop", append(slices.Clone(joined), run(hooks.Stop)), going, with(hooks.RelationDeparted, "mysql/0")},
 		{"update-status of a unit that goes", joined, going, run(hooks.UpdateStatus)},
 		{"skip of what has not failed", joined, r, Skip{Hook: hooks.Hook{Kind: hooks.Start}}},
+		{"a rotation that is not due", joined, r, secretHook(hooks.SecretRotate, "s1", "", 1)},
+		{"an expiry that is not due", joined, r, secretHook(hooks.SecretExpired, "s1", "", 1)},
+		{"news that is none", joined, r, secretHook(hooks.SecretChanged, "s2", "", 1)},
+		{"a revision that is in use", joined, r, secretHook(hooks.SecretRemove, "s1", "", 1)},
+		{"a secret when going", joined, secretGoing, secretHook(hooks.SecretChanged, "s2", "", 2)},
+		{"a secret within the chain", deployed[:6], r, secretHook(hooks.SecretChanged, "s2", "", 2)},
 		{"no config-changed after upgrade-charm", append(slices.Clone(joined), Unpack{}, run(hooks.UpgradeCharm)), r, with(hooks.RelationChanged, "mysql/0")},
 		{"broken for peers", append(slices.Clone(joined), with(hooks.RelationDeparted, "mysql/0")), peers, with(hooks.RelationBroken, "")},
 	} {

@@ -163,6 +163,8 @@ func (o *observer) allowed(r Remote, h hooks.Hook) error {
 		if dying || !o.started {
 			return fmt.Errorf("update-status of a unit that is not in its prime")
 		}
+	case hooks.SecretChanged, hooks.SecretRotate, hooks.SecretExpired, hooks.SecretRemove:
+		return o.secret(r, h)
 	case hooks.LeaderElected:
 		if dying || !r.Leader || o.term == r.Term {
 			return fmt.Errorf("leader-elected for no reason")
@@ -290,4 +292,26 @@ func (o *observer) apply(r Remote, h hooks.Hook) {
 		delete(o.relations, h.Relation)
 		o.over[h.Relation] = true
 	}
+}
+
+// secret holds the hook of a secret to what there is to tell. When it has failed, whether it was right was checked when it ran first.
+func (o *observer) secret(r Remote, h hooks.Hook) error {
+	own, mine := r.Own[h.Secret]
+	rev, there := own.Revision(h.SecretRevision)
+	others := r.Others[h.Secret]
+	switch {
+	case r.Life != state.Alive:
+		return fmt.Errorf("a secret's hook of a unit that is going")
+	case h.Kind == hooks.SecretChanged:
+		if others.Latest <= others.Revision || others.Heard == others.Latest || h.SecretRevision != others.Latest {
+			return fmt.Errorf("nothing has changed: %+v", others)
+		}
+	case !mine || h.Kind != hooks.SecretRotate && !there:
+		return fmt.Errorf("a secret, or a revision, that the unit does not look after")
+	case h.Kind == hooks.SecretRotate && own.NextRotate.IsZero(), h.Kind == hooks.SecretExpired && rev.Expire.IsZero():
+		return fmt.Errorf("never due")
+	case h.Kind == hooks.SecretRemove && (rev.Unused || !slices.Contains(own.Obsolete, h.SecretRevision)):
+		return fmt.Errorf("revision %d is used, or has been told", h.SecretRevision)
+	}
+	return nil
 }

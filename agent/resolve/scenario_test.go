@@ -164,6 +164,7 @@ func (p *player) run() []string {
 			default:
 				say(op.String())
 				to = Done(p.local, r, op)
+				toldSecrets(&p.r, op, p.now)
 			}
 		case Mount, Unmount:
 			if p.faults[verb] != "" {
@@ -180,6 +181,7 @@ func (p *player) run() []string {
 		default:
 			say(op.String())
 			to = Done(p.local, r, op)
+			toldSecrets(&p.r, op, p.now)
 			if t, ok := op.(RunTask); ok {
 				p.r.Tasks = slices.DeleteFunc(p.r.Tasks, func(id state.TaskID) bool { return id == t.Task })
 			}
@@ -327,7 +329,7 @@ func (p *player) change(w []string) error {
 	case "deployed": // a unit that has come this far without incident
 		return p.deployed()
 	default:
-		return fmt.Errorf("no such change")
+		return p.changeSecret(w, at)
 	}
 	return nil
 }

@@ -66,6 +66,22 @@ func secretDue(r Remote) time.Time {
 	return next
 }
 
+// Tells is the hook of a secret that op has told of when it has succeeded; its Secret is empty if it is of none. What the unit may not
+// read has not been told: it is news when the unit may read it again.
+func Tells(op Op) hooks.Hook {
+	switch op := op.(type) {
+	case Run:
+		if op.Hook.Secret != "" {
+			return op.Hook
+		}
+	case Skip:
+		if op.Hook.Secret != "" && (op.Why != Moot || op.Hook.Kind != hooks.SecretChanged) {
+			return op.Hook
+		}
+	}
+	return hooks.Hook{}
+}
+
 // Told is the secret after the hook has told its owner of it.
 func Told(s state.Secret, h hooks.Hook, now time.Time) state.Secret {
 	switch h.Kind {

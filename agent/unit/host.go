@@ -157,7 +157,7 @@ func (h *Host) Run(ctx context.Context, r Request) (run.Result, hooks.Effects, e
 		})
 	}
 	res, err := run.Run(running, run.Config{
-		Hook: r.Hook, Token: session.Token(), Facts: r.Facts, CharmDir: h.CharmDir(), ToolsDir: h.Tools, Socket: h.socket(),
+		Hook: r.Hook, Token: session.Token(), Mask: session.Mask, Facts: r.Facts, CharmDir: h.CharmDir(), ToolsDir: h.Tools, Socket: h.socket(),
 		Log: func(module, level, line string) {
 			r.Lines(Line{Time: r.Now(), Entity: r.Facts.Unit.Tag(), Level: level, Module: module, Message: line})
 		},

@@ -300,14 +300,17 @@ func TestRotationAndExpiry(t *testing.T) {
 // What the tree and the notes on disk hold of a value is sealed.
 func TestSecretsAreSealed(t *testing.T) {
 	w, web, store, _ := shared(t)
-	store.inHook("secret-add --owner unit --file - <<END\npassword: hunter2\nEND\nsecret-get --label db >/dev/null")
+	store.inHook("secret-add --owner unit --file - <<END\npassword: hunter2\nEND\nset -x\nsecret-set $(secret-ids | head -n 1) password=squirrel\nsecret-get --label db\njuju-log the password is $(secret-get --label db password)\nfalse")
+	if f := store.status().Failure; f == nil {
+		t.Fatal("the hook that shows it all has not failed")
+	}
 	var walk func(string)
-	nodes := 0
+	nodes, masked := 0, 0
 	walk = func(path string) {
 		n, err := w.admin.Get(w.Context(), path)
 		w.must(err)
 		nodes++
-		for _, form := range []string{"hunter2", "aHVudGVyM"} {
+		for _, form := range []string{"hunter2", "aHVudGVyM", "squirrel"} {
 			if bytes.Contains(n.Data, []byte(form)) {
 				t.Errorf("%s holds it: %s", path, n.Data)
 			}
@@ -327,9 +330,13 @@ func TestSecretsAreSealed(t *testing.T) {
 		}
 	}
 	for _, l := range append(store.lines, web.lines...) {
-		if strings.Contains(l.Message, "hunter2") {
+		if strings.Contains(l.Message, "hunter2") || strings.Contains(l.Message, "squirrel") {
 			t.Errorf("the log says %q", l.Message)
 		}
+		masked += strings.Count(l.Message, "*****")
+	}
+	if masked < 5 {
+		t.Errorf("only %d values were masked in the log", masked)
 	}
 	t.Logf("%d nodes", nodes)
 }

@@ -109,6 +109,9 @@ func (a *Agent) secretsOf(d *draft) (map[state.SecretID]resolve.OwnSecret, map[s
 		}
 	}
 	for id, t := range tracked {
+		if s := a.view.secrets[id]; s != nil && t.Label == "" {
+			t.Label = s.secret.Label // a unit that does not lead knows its application's by their own
+		}
 		if _, own := mine[id]; !own {
 			others[id] = resolve.OthersSecret{Tracked: t, Latest: a.view.news[id]}
 		}
@@ -116,24 +119,9 @@ func (a *Agent) secretsOf(d *draft) (map[state.SecretID]resolve.OwnSecret, map[s
 	return mine, others
 }
 
-// toldSecret is the hook of a secret that has told what it was for, if o is of one.
-func toldSecret(o *outcome) hooks.Hook {
-	var h hooks.Hook
-	switch op := o.op.(type) {
-	case resolve.Run:
-		h = op.Hook
-	case resolve.Skip:
-		h = op.Hook
-	}
-	if h.Secret == "" {
-		return hooks.Hook{}
-	}
-	return h
-}
-
 // addSecrets adds what the hook has asked for about secrets, and, after a hook of a secret, that it has been told.
 func (a *Agent) addSecrets(ctx context.Context, d *draft, o *outcome) error {
-	told := toldSecret(o)
+	told := resolve.Tells(o.op)
 	ids := slices.Collect(maps.Keys(o.effects.Secrets))
 	if told.Secret != "" {
 		ids = append(ids, told.Secret)

@@ -125,6 +125,9 @@ func openStream(c Config, level string, t *tail) (*stream, error) {
 	}
 	module := c.module()
 	log := func(line string) {
+		if c.Mask != nil {
+			line = c.Mask(line)
+		}
 		t.add(line)
 		if c.Log != nil {
 			c.Log(module, level, line)

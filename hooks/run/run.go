@@ -29,6 +29,8 @@ type Config struct {
 
 	// Log takes each line of output; "unit.web/0.install" is a module. It is called from two goroutines. Nil: lines are lost.
 	Log func(module, level, line string)
+	// Mask takes out of a line what no log may hold, before it is logged and before it is kept for the record of a failure. Nil: nothing.
+	Mask func(line string) string
 	// Grace is how long the processes have between SIGTERM and SIGKILL when ctx ends. Zero: DefaultGrace.
 	Grace time.Duration
 }

@@ -161,5 +161,5 @@ func actionLog(ctx context.Context, c *call) (any, error) {
 	if err := c.inAction(); err != nil {
 		return nil, err
 	}
-	return nil, c.Writer.LogAction(ctx, strings.Join(c.args, " "))
+	return nil, c.Writer.LogAction(ctx, c.Mask(strings.Join(c.args, " ")))
 }

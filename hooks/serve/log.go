@@ -37,7 +37,7 @@ func jujuLog(ctx context.Context, c *call) (any, error) {
 			return nil, err
 		}
 	}
-	return nil, c.Writer.Log(ctx, level, prefix+strings.Join(c.args, " "))
+	return nil, c.Writer.Log(ctx, level, prefix+c.Mask(strings.Join(c.args, " ")))
 }
 
 // logLevel is the level that a charm means. One that it does not know is INFO.

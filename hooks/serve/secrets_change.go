@@ -145,6 +145,7 @@ func secretAdd(ctx context.Context, c *call) (any, error) {
 	if err := c.labelIsFree(ctx, "", c.given["label"]); err != nil {
 		return nil, err
 	}
+	c.conceal(value)
 	if err := c.fits("the new secret", c, value); err != nil {
 		return nil, err
 	}
@@ -201,6 +202,7 @@ func secretSet(ctx context.Context, c *call) (any, error) {
 	}
 	var sealed *state.SealedSecret
 	if value != nil {
+		c.conceal(value)
 		if err := c.fits("secret "+string(id), id, value); err != nil {
 			return nil, err
 		}

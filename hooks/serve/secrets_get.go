@@ -79,6 +79,7 @@ func secretGet(ctx context.Context, c *call) (any, error) {
 	case err != nil:
 		return nil, err
 	}
+	c.conceal(value)
 	return held(id, value, key)
 }
 

@@ -34,9 +34,10 @@ type Session struct {
 	turn  chan struct{} // holds one value while a tool is being answered: one at a time
 	ended chan struct{}
 
-	mu   sync.Mutex
-	over bool
-	cut  context.CancelFunc // cuts off the tool whose turn it is
+	mu     sync.Mutex
+	over   bool
+	secret []string           // what Mask hides
+	cut    context.CancelFunc // cuts off the tool whose turn it is
 
 	// These belong to the tool whose turn it is.
 	effects hooks.Effects

@@ -43,7 +43,7 @@ func statusSet(ctx context.Context, c *call) (any, error) {
 	if err := c.atMost(2); err != nil {
 		return nil, err
 	}
-	s := state.StatusInfo{Status: word, Message: c.arg(1)}
+	s := state.StatusInfo{Status: word, Message: c.Mask(c.arg(1))}
 	if c.on("application") {
 		c.read.forget(askAppStatus{})
 		return nil, c.Writer.SetApplicationStatus(ctx, s)
