@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/grigri/grigri/hooks"
+	"github.com/grigri/grigri/state"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
@@ -29,8 +30,9 @@ type Config struct {
 
 	// Log takes each line of output; "unit.web/0.install" is a module. It is called from two goroutines. Nil: lines are lost.
 	Log func(module, level, line string)
-	// Mask takes out of a line what no log may hold, before it is logged and before it is kept for the record of a failure. Nil: nothing.
-	Mask func(line string) string
+	// Mask takes out of a text what no log may hold, before it is logged, kept for the record of a failure, or the output of an action.
+	// Nil: nothing.
+	Mask func(text string) string
 	// Grace is how long the processes have between SIGTERM and SIGKILL when ctx ends. Zero: DefaultGrace.
 	Grace time.Duration
 }
@@ -153,6 +155,10 @@ func execute(ctx context.Context, c Config, h handler) (Result, error) {
 	res := classify(cmd.ProcessState, asked)
 	res.Tail = out.tail.all()
 	res.Stdout, res.Stderr = out.stdout.capture, out.stderr.capture
+	if c.Mask != nil && c.Hook.Action != state.ExecAction { // what a user has run tells him what it says
+		res.Stdout.Text = []byte(c.Mask(string(res.Stdout.Text)))
+		res.Stderr.Text = []byte(c.Mask(string(res.Stderr.Text)))
+	}
 	return res, nil
 }
 

@@ -37,7 +37,8 @@ func TestSecurity(t *testing.T) {
 	e.must("integrate", "web", "store")
 	e.must("integrate", "web", "balancer")
 	e.must("integrate", "other:up", "another:down")
-	e.settled(map[state.ApplicationName]int{"store": 1, "web": 2, "balancer": 1, "other": 2, "another": 1})
+	e.share()
+	e.settled(map[state.ApplicationName]int{"store": 1, "web": 2, "balancer": 1, "other": 2, "another": 1, "giver": 1, "taker": 1})
 	e.must("exec", "--application", "other", "--", "leader-get")
 	e.must("expose", "balancer")
 	v := openVault(e)
@@ -45,6 +46,7 @@ func TestSecurity(t *testing.T) {
 	t.Run("strangers are not answered", v.testStrangers)
 	t.Run("a machine reaches only its own", v.testMachine)
 	t.Run("no secret is told", v.testSecrets)
+	t.Run("no value of a secret is kept in clear", v.testValues)
 }
 
 // A vault is an environment seen with its controller's secrets.
