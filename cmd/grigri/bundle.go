@@ -129,6 +129,14 @@ func bundleCharms(b *bundle.Bundle) (map[string]bundle.Charm, map[string]localCh
 		if err := fitOptions(a, l.charm.Options); err != nil {
 			wrong = append(wrong, fmt.Sprintf("application %q: %v", name, err))
 		}
+		given := map[string]string{}
+		for resource, v := range a.Resources {
+			given[resource] = fmt.Sprint(v)
+		}
+		var err error
+		if l.resources, err = openResources(given, l.charm.Meta); err != nil {
+			wrong = append(wrong, fmt.Sprintf("application %q: %v", name, err))
+		}
 		c := bundle.Charm{Name: l.charm.Meta.Name, Hash: l.hash, Subordinate: l.charm.Meta.Subordinate}
 		if len(l.charm.Bases) > 0 {
 			c.Base = l.charm.Bases[0].String()
@@ -212,7 +220,7 @@ func (c *cli) deployBundle(cmd *cobra.Command, base bundle.Source, flags *bundle
 	}
 	fmt.Fprintln(c.out, header)
 	force, _ := cmd.Flags().GetBool("force")
-	e := bundleRun{m: m, local: local, trust: trust, force: force, machines: map[string]string{}}
+	e := bundleRun{c: c, m: m, local: local, trust: trust, force: force, machines: map[string]string{}}
 	for i, change := range changes {
 		fmt.Fprintf(c.out, "- %s\n", change)
 		if dryRun {

@@ -110,6 +110,7 @@ func openToAll(e state.ExposedEndpoint) bool {
 
 // A bundleRun carries out the changes of a bundle's deployment.
 type bundleRun struct {
+	c        *cli
 	m        client.Model
 	local    map[string]localCharm // by application
 	trust    bool
@@ -134,7 +135,11 @@ func (e *bundleRun) do(ctx context.Context, change bundle.Change) error {
 	case bundle.Deploy:
 		return e.deploy(ctx, c)
 	case bundle.Refresh:
-		_, err := e.m.Refresh(ctx, state.ApplicationName(c.Name), userapi.Refresh{Charm: e.charm(c.Name, c.Path), Force: e.force})
+		files := e.local[c.Name].resources
+		if err := e.c.uploadResources(ctx, e.m, files); err != nil {
+			return err
+		}
+		_, err := e.m.Refresh(ctx, state.ApplicationName(c.Name), userapi.Refresh{Charm: e.charm(c.Name, c.Path), Force: e.force, Resources: choicesOf(files)})
 		return err
 	case bundle.SetOptions:
 		return e.m.SetApplicationConfig(ctx, state.ApplicationName(c.Name), userapi.Settings{Set: c.Options})
@@ -191,8 +196,12 @@ func (e *bundleRun) deploy(ctx context.Context, c bundle.Deploy) error {
 	if err != nil {
 		return err
 	}
+	files := e.local[c.Name].resources
+	if err := e.c.uploadResources(ctx, e.m, files); err != nil {
+		return err
+	}
 	_, err = e.m.Deploy(ctx, userapi.Deploy{Name: state.ApplicationName(c.Name), Charm: e.charm(c.Name, c.Charm), Config: settings, Base: c.Base,
-		Constraints: wanted, Trust: c.Application.Trust && e.trust, Force: e.force})
+		Constraints: wanted, Trust: c.Application.Trust && e.trust, Force: e.force, Resources: choicesOf(files)})
 	return err
 }
 

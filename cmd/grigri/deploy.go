@@ -27,6 +27,8 @@ type localCharm struct {
 	charm   charm.Charm
 	archive []byte
 	hash    string
+
+	resources map[string]resourceFile // that a bundle gives it
 }
 
 // findCharm turns what the user wrote into the path of a charm on this disk.
