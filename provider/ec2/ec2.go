@@ -53,7 +53,7 @@ type Config struct {
 	Log     *slog.Logger
 }
 
-// A Provider is a provider.Provider, Firewaller, Volumer, Checker and Sheller.
+// A Provider is a provider.Provider, Firewaller, Volumer, Storer, Checker and Sheller.
 type Provider struct {
 	Config
 	settings settings

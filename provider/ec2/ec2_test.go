@@ -127,7 +127,9 @@ func TestContract(t *testing.T) {
 	}
 	s := mototest.Start(t)
 	providertest.Run(t, providertest.Config{
-		Open: func(t *testing.T) provider.Provider { return open(t, s) },
+		Open: func(t *testing.T) provider.Provider {
+			return open(t, s, func(c *ec2.Config) { c.Settle = 300 * time.Millisecond })
+		},
 		Init: func(string) provider.Init { return provider.Init{Script: []byte(script)} },
 	})
 	if groups := ourGroups(t, s); len(groups) > 0 {

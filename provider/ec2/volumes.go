@@ -208,3 +208,6 @@ func (p *Provider) ListVolumes(ctx context.Context, controller string) ([]provid
 	slices.SortFunc(out, func(a, b provider.Volume) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	return out, nil
 }
+
+// Storage implements provider.Storer.
+func (p *Provider) Storage() provider.Storage { return provider.Storage{Volumes: "ebs"} }
