@@ -164,10 +164,8 @@ type network struct {
 	subnets []subnet
 }
 
-// candidates returns the subnets to try, in this order. The first is that of the machine's own zone: zones are given to the machines
-// of a model in turn, by number, so that every controller that starts the machine begins with the same. Others of the zone, and
-// other zones, are for when there is no room.
-func (n network) candidates(w wish, only []string, model, machine string) ([]subnet, error) {
+// candidates returns the subnets where the machine may be, in an order that is the same for everyone: by zone, the better ones first.
+func (n network) candidates(w wish, only []string) ([]subnet, error) {
 	var fit []subnet
 	for _, s := range n.subnets {
 		switch {
@@ -187,16 +185,26 @@ func (n network) candidates(w wish, only []string, model, machine string) ([]sub
 	slices.SortFunc(fit, func(a, b subnet) int {
 		return cmp.Or(strings.Compare(a.zone, b.zone), better(a.public != private, b.public != private), strings.Compare(a.id, b.id))
 	})
+	return fit, nil
+}
+
+// inTurn puts the subnets of the machine's own zone first. Zones are given to the machines of a model in turn, by number, so that every
+// controller that starts the machine begins with the same. The other zones are for when there is no room.
+func inTurn(subnets []subnet, model, machine string) []subnet {
 	var zones []string
-	for _, s := range fit {
+	for _, s := range subnets {
 		if !slices.Contains(zones, s.zone) {
 			zones = append(zones, s.zone)
 		}
 	}
-	turn := turnOf(model, machine)
-	rank := func(s subnet) int { return (slices.Index(zones, s.zone) - turn%len(zones) + len(zones)) % len(zones) }
-	slices.SortStableFunc(fit, func(a, b subnet) int { return cmp.Compare(rank(a), rank(b)) })
-	return fit, nil
+	if len(zones) == 0 {
+		return nil
+	}
+	first := turnOf(model, machine) % len(zones)
+	rank := func(s subnet) int { return (slices.Index(zones, s.zone) - first + len(zones)) % len(zones) }
+	out := slices.Clone(subnets)
+	slices.SortStableFunc(out, func(a, b subnet) int { return cmp.Compare(rank(a), rank(b)) })
+	return out
 }
 
 func better(a, b bool) int {

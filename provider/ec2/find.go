@@ -257,7 +257,7 @@ type choice struct {
 	image   image
 	machine machineType
 	vpc     string
-	subnets []subnet // to try in this order: the type is offered in all of them
+	subnets []subnet // to try in this order: machine is offered in all of them
 	dead    []string // client tokens of instances that have ended
 }
 
@@ -268,7 +268,7 @@ func (p *Provider) choose(ctx context.Context, w wish, model, id string) (choice
 		return c, err
 	}
 	c.vpc = n.vpc
-	subnets, err := n.candidates(w, p.settings.subnets, model, id)
+	subnets, err := n.candidates(w, p.settings.subnets)
 	if err != nil {
 		return c, err
 	}
@@ -291,6 +291,7 @@ func (p *Provider) choose(ctx context.Context, w wish, model, id string) (choice
 	if err != nil {
 		return c, err
 	}
+	c.subnets = inTurn(c.subnets, model, id)
 	if c.image, err = p.image(ctx, w); err != nil {
 		return c, err
 	}
