@@ -1,6 +1,7 @@
 package lxdtest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -14,6 +15,7 @@ const patience = 2 * time.Minute // for a container's boot, on a host with much 
 type Options struct {
 	UserData string            // for cloud-init, which runs it at the first boot
 	Config   map[string]string // further keys of LXD's
+	Image    string            // another one than Debian's
 }
 
 // A Container is one of the run's. It is removed at the end of the test that made it.
@@ -44,7 +46,7 @@ func (s *Server) Launch(tb testing.TB, name string, o Options) *Container {
 			tb.Error(err)
 		}
 	})
-	if _, err := s.lxc(string(text), "launch", s.Image, name); err != nil {
+	if _, err := s.lxc(string(text), "launch", cmp.Or(o.Image, s.Image), name); err != nil {
 		tb.Fatal(err)
 	}
 	c := &Container{Name: name, server: s}

@@ -41,7 +41,7 @@ func (s *Server) open() (err error) {
 		}
 	}
 	s.sweep()
-	if err := s.image(); err != nil {
+	if err := s.images(); err != nil {
 		return err
 	}
 	address, err := s.lxc("", "config", "get", "core.https_address")
@@ -192,25 +192,37 @@ next:
 //go:embed image
 var imageScript []byte
 
-// image sees to it that the image is there.
-func (s *Server) image() error {
-	script := filepath.Join(Root(), "image.sh")
-	if err := os.WriteFile(script, imageScript, 0o600); err != nil {
+//go:embed tiny
+var tinyScript []byte
+
+// images sees to it that the images are there.
+func (s *Server) images() (err error) {
+	if s.Tiny, err = s.image("tiny", tinyScript); err != nil {
 		return err
+	}
+	s.Image, err = s.image("image", imageScript)
+	return err
+}
+
+// image is the alias of the image that the script makes.
+func (s *Server) image(name string, text []byte) (string, error) {
+	script := filepath.Join(Root(), name+".sh")
+	if err := os.WriteFile(script, text, 0o600); err != nil {
+		return "", err
 	}
 	cmd := exec.Command("bash", script, filepath.Join(Root(), "images"))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return fmt.Errorf("make an image of Debian: %w", err)
+		return "", fmt.Errorf("make an image: %w", err)
 	}
 	file := strings.TrimSpace(string(out))
-	s.Image = "grigri-" + strings.TrimSuffix(filepath.Base(file), ".tar")
-	if _, err := s.lxc("", "image", "show", s.Image, "--project", "default"); err == nil {
-		return nil
+	alias := "grigri-" + strings.TrimSuffix(filepath.Base(file), ".tar")
+	if _, err := s.lxc("", "image", "show", alias, "--project", "default"); err == nil {
+		return alias, nil
 	}
-	_, err = s.lxc("", "image", "import", file, "--alias", s.Image, "--project", "default")
-	return err
+	_, err = s.lxc("", "image", "import", file, "--alias", alias, "--project", "default")
+	return alias, err
 }
 
 func (s *Server) project() error {

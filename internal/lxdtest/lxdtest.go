@@ -54,6 +54,7 @@ type Server struct {
 	Address string // where it listens for HTTPS, for the host and containers: IP:port
 	Project string // of this run; its default profile has a root disk in Pool and eth0 in Network
 	Image   string // the alias of the image of Debian 12
+	Tiny    string // the alias of one of busybox alone, whose containers start in less than a second
 
 	users, run *os.File
 }
@@ -120,7 +121,7 @@ func missing() error {
 	if os.Getuid() != 0 {
 		return errors.New("LXD is started by root only")
 	}
-	for _, name := range []string{"lxd", "lxc", "dnsmasq", "nft", "debootstrap"} {
+	for _, name := range []string{"lxd", "lxc", "dnsmasq", "nft", "debootstrap", "busybox"} {
 		if _, err := exec.LookPath(name); err != nil {
 			return fmt.Errorf("the program %s is not there: run internal/demo/deps lxd", name)
 		}

@@ -12,8 +12,7 @@ import (
 
 // The files of a first-boot script in an image without cloud-init.
 const (
-	scriptDir  = "/var/lib/grigri-init"
-	scriptFile = scriptDir + "/init.sh"
+	scriptFile = "/var/lib/grigri-init.sh"
 	scriptLog  = "/var/log/grigri-init.log"
 )
 
@@ -49,10 +48,8 @@ func (p *Provider) boot(ctx context.Context, s *client.InstanceServer, i client.
 }
 
 func (p *Provider) bootByHand(ctx context.Context, s *client.InstanceServer, name string, script []byte) error {
-	if err := s.CreateInstanceFile(ctx, name, scriptDir, client.InstanceFileArgs{Type: "directory", Mode: 0o700}); err != nil {
-		return err
-	}
-	if err := s.CreateInstanceFile(ctx, name, scriptFile, client.InstanceFileArgs{Type: "file", Mode: 0o700, Content: bytes.NewReader(script)}); err != nil {
+	h := &host{s, name}
+	if err := h.Put(ctx, scriptFile, 0o700, bytes.NewReader(script)); err != nil {
 		return err
 	}
 	var out bytes.Buffer

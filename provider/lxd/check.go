@@ -116,7 +116,7 @@ func (c *checks) room(ctx context.Context) error {
 		return err
 	}
 	r, err := c.s.GetStoragePoolResources(ctx, pool)
-	if client.IsNotFound(err) {
+	if client.IsNotFound(err) || says(err, "not found") {
 		c.problem("lxc storage create "+pool+" dir, or set the cloud's config "+keyPool, "LXD has no storage pool %s", pool)
 		return nil
 	}

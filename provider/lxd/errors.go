@@ -49,5 +49,5 @@ func says(err error, words ...string) bool {
 }
 
 func exists(err error) bool {
-	return client.StatusErrorCheck(err, http.StatusConflict) || says(err, "already exists", "already in use", "This \"instances\" entry already")
+	return client.StatusErrorCheck(err, http.StatusConflict) || says(err, "already exists", "already in use", "UNIQUE constraint failed")
 }

@@ -3,6 +3,7 @@ package lxd
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -46,14 +47,16 @@ func (h *host) Put(ctx context.Context, file string, mode uint32, r io.Reader) e
 	if !path.IsAbs(file) {
 		return fmt.Errorf("write %s on %s: the path is not absolute", file, h.name)
 	}
-	part := file + ".grigri-new"
-	if err := h.run(ctx, "mkdir -p -- "+quote(path.Dir(file))+" && rm -f -- "+quote(part)); err != nil {
+	part := file + "." + rand.Text() // others may write the same file at the same time
+	if err := h.run(ctx, "mkdir -p -- "+quote(path.Dir(file))); err != nil {
 		return fmt.Errorf("write %s on %s: %w", file, h.name, err)
 	}
-	if err := h.s.CreateInstanceFile(ctx, h.name, part, client.InstanceFileArgs{Type: "file", Mode: mode, Content: r}); err != nil {
-		return err
+	err := h.s.CreateInstanceFile(ctx, h.name, part, client.InstanceFileArgs{Mode: mode, Content: r})
+	if err == nil {
+		err = h.run(ctx, "mv -fT -- "+quote(part)+" "+quote(file))
 	}
-	if err := h.run(ctx, "mv -fT -- "+quote(part)+" "+quote(file)); err != nil {
+	if err != nil {
+		h.run(context.WithoutCancel(ctx), "rm -f -- "+quote(part))
 		return fmt.Errorf("write %s on %s: %w", file, h.name, err)
 	}
 	return nil

@@ -1,6 +1,8 @@
 package lxd_test
 
 import (
+	"context"
+	"encoding/json"
 	"log/slog"
 	"os"
 	"testing"
@@ -16,13 +18,17 @@ var server lxdtest.Shared
 
 func TestMain(m *testing.M) { os.Exit(server.Main(m)) }
 
-const patience = 2 * time.Minute
+const (
+	patience   = 2 * time.Minute
+	controller = "c0000000-0000-4000-8000-0000000000c1"
+	model      = "d0000000-0000-4000-8000-0000000000d1"
+)
 
-// spec is the test's LXD on its socket.
+// spec is the test's LXD on its socket, with machines of the tiny image.
 func spec(s *lxdtest.Server) provider.Spec {
 	return provider.Spec{
 		Cloud: provider.Cloud{Name: "test", Type: "lxd", Endpoint: s.Socket, Config: map[string]string{
-			"project": s.Project, "pool": lxdtest.Pool, "image": s.Image, "image-server": ""}},
+			"project": s.Project, "pool": lxdtest.Pool, "image": s.Tiny, "image-server": ""}},
 		Credential: provider.Credential{AuthType: provider.AuthEmpty},
 	}
 }
@@ -35,6 +41,62 @@ func open(t *testing.T, spec provider.Spec) *lxd.Provider {
 	}
 	t.Cleanup(func() { p.Close() })
 	return p
+}
+
+// start starts a machine of the test's own, and waits until it has an address.
+func start(t *testing.T, p *lxd.Provider, req provider.StartRequest) provider.Instance {
+	t.Helper()
+	req.Controller, req.Model = controller, model
+	in, err := p.Start(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Stop(context.Background(), in.ID); err != nil {
+			t.Error(err)
+		}
+	})
+	var found provider.Instance
+	await(t, "an address", func() bool {
+		all, err := p.List(t.Context(), controller)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range all {
+			if i.ID == in.ID {
+				found = i
+			}
+		}
+		return found.State == provider.Running && len(found.Addresses) > 0
+	})
+	return found
+}
+
+func await(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !cond(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+func request(machine, script string) provider.StartRequest {
+	return provider.StartRequest{Machine: machine, Init: provider.Init{Script: []byte("#!/bin/sh\n" + script)}}
+}
+
+// config is what LXD has written down of an instance.
+func config(t *testing.T, s *lxdtest.Server, in provider.Instance) (out struct {
+	Config   map[string]string
+	Devices  map[string]map[string]string
+	Profiles []string
+}) {
+	t.Helper()
+	text := s.LXC(t, "query", "/1.0/instances/"+string(in.ID)+"?project="+s.Project)
+	if err := json.Unmarshal([]byte(text), &out); err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 func TestContract(t *testing.T) {

@@ -69,9 +69,7 @@ func (s *InstanceServer) exec(ctx context.Context, name string, post InstanceExe
 		c.SetReadLimit(-1)
 		conns[fd] = c
 	}
-	if err := conns["0"].Write(ctx, websocket.MessageText, nil); err != nil { // the end of what it reads
-		return 0, err
-	}
+	conns["0"].Write(ctx, websocket.MessageText, nil) // the end of what it reads; a command that has ended already does not mind
 	var writing sync.Mutex
 	g, outputs := errgroup.WithContext(ctx)
 	g.Go(func() error { return receive(outputs, conns["1"], &writing, args.Stdout) })

@@ -9,21 +9,20 @@ import (
 	"os"
 )
 
-// InstanceFileArgs is a file or a directory to make in an instance, root's.
+// InstanceFileArgs is a file to make in an instance, root's.
 type InstanceFileArgs struct {
-	Content io.Reader // nil for a directory
+	Content io.Reader
 	Mode    uint32
-	Type    string // file or directory
 }
 
-// CreateInstanceFile makes a file, or overwrites it; its directory must be there. A directory that is there is no error.
+// CreateInstanceFile makes a file, or overwrites it; its directory must be there.
 func (s *InstanceServer) CreateInstanceFile(ctx context.Context, name, file string, args InstanceFileArgs) error {
 	req, err := s.request(ctx, http.MethodPost, path("instances", name, "files"), url.Values{"path": {file}}, args.Content)
 	if err != nil {
 		return err
 	}
 	req.Header.Set("Content-Type", "application/octet-stream")
-	req.Header.Set("X-LXD-Type", args.Type)
+	req.Header.Set("X-LXD-Type", "file")
 	req.Header.Set("X-LXD-Uid", "0")
 	req.Header.Set("X-LXD-Gid", "0")
 	req.Header.Set("X-LXD-Mode", fmt.Sprintf("%04o", os.FileMode(args.Mode).Perm()))

@@ -170,7 +170,9 @@ func (s *InstanceServer) websocket(ctx context.Context, path string, query url.V
 	if err != nil {
 		return nil, err
 	}
-	conn, resp, err := websocket.Dial(dial, req.URL.String(), &websocket.DialOptions{HTTPClient: s.http, HTTPHeader: req.Header})
+	conn, resp, err := websocket.Dial(dial, req.URL.String(), &websocket.DialOptions{HTTPClient: s.http, HTTPHeader: req.Header,
+		// LXD pings and waits for no answer. One on a stream that LXD has just closed would fail, and with it all that is not read yet.
+		OnPingReceived: func(context.Context, []byte) bool { return false }})
 	if err != nil {
 		if resp != nil && resp.StatusCode >= 400 {
 			return nil, &StatusError{Status: resp.StatusCode, Message: "open " + path + ": " + resp.Status}
