@@ -65,8 +65,8 @@ func (q *Commands) add(r commands.Run, gone <-chan struct{}) *command {
 	return c
 }
 
-// ids is those that wait.
-func (q *Commands) ids() []int {
+// Waiting is those that wait, by number.
+func (q *Commands) Waiting() []int {
 	if q == nil {
 		return nil
 	}

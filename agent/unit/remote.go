@@ -39,7 +39,7 @@ func (a *Agent) remote(l resolve.Local) resolve.Remote {
 		Storage:        a.storage(),
 		Subordinates:   unit.Subordinates,
 		Tasks:          slices.Clone(a.view.tasks),
-		Commands:       a.Commands.ids(),
+		Commands:       a.Commands.Waiting(),
 		UpdateStatus:   a.updateStatus(l, world.Settings),
 	}
 	r.Own, r.Others = a.secretsOf(nil)

@@ -240,6 +240,11 @@ type driver struct {
 	runs   int
 	end    context.CancelFunc
 	onLog  func() // called when the agent says that it waits for the machine's lock
+
+	queue        *unit.Commands
+	bootID       string
+	rebooted     int // how often the machine was to start again
+	cannotReboot bool
 }
 
 // counting counts the transactions that reach the tree.
@@ -283,7 +288,7 @@ func (c *counting) Commit(ctx context.Context, t state.Txn) ([]string, error) {
 
 func (w *world) start(u state.UnitName) *driver {
 	w.Helper()
-	d := &driver{world: w, name: u, paths: unit.PathsBelow(w.TempDir(), u, os.Args[0])}
+	d := &driver{world: w, name: u, paths: unit.PathsBelow(w.TempDir(), u, os.Args[0]), queue: unit.NewCommands(), bootID: "boot-1"}
 	d.boot()
 	return d
 }
@@ -315,12 +320,21 @@ func (d *driver) boot() {
 func (w *world) modelAgents() state.Principal { return model.ModelAgents() }
 
 func (d *driver) config() unit.Config {
+	c := d.plainConfig()
+	c.Commands, c.Boot = d.queue, d.bootID
+	if !d.cannotReboot {
+		c.Reboot = func(context.Context, string) error { d.rebooted++; return errors.New("it is going down") }
+	}
+	return c
+}
+
+func (d *driver) plainConfig() unit.Config {
 	return unit.Config{
 		Model: model, Unit: d.name, Machine: "0", Store: d.store, API: d.world, Lock: d.lock,
 		World: func() unit.World {
 			return unit.World{Settings: d.settings, Network: d.network, Addresses: state.Addresses{Name: "test"}}
 		},
-		Run: state.Presence{Boot: fmt.Sprintf("%s-run-%d", d.name.Node(), d.runs), Since: d.now()}, Boot: "boot-1", Now: d.now, ID: d.id,
+		Run: state.Presence{Boot: fmt.Sprintf("%s-run-%d", d.name.Node(), d.runs), Since: d.now()}, Now: d.now, ID: d.id,
 		Log: slog.New(waitHandler{slog.DiscardHandler, d}),
 		Lines: func(l unit.Line) {
 			d.mu.Lock()

@@ -166,3 +166,18 @@ func TestASignalNeverReachesAnotherProcess(t *testing.T) {
 	}
 	wait(t, "the process killed", func() bool { return !p.Alive() })
 }
+
+// The command asks for the machine to start again: all that it has started ends, and it begins anew.
+func TestTheMachineStartsAgain(t *testing.T) {
+	cmd, dir := start(t, `if [ -e $D/first ]; then touch $D/second; exit 0; fi; touch $D/first; setsid sh -c 'echo $$ >$D/daemon; exec sleep 300' & while [ ! -s $D/daemon ]; do sleep 0.01; done; exit 3`)
+	daemon := pid(t, dir+"/daemon")
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "second")); err != nil {
+		t.Error(err)
+	}
+	if running(daemon) {
+		t.Errorf("process %d is still there", daemon)
+	}
+}
