@@ -130,7 +130,7 @@ func New(ctx context.Context, c Config, do Doer) (*Agent, error) {
 		}
 	}
 	a.candidate, err = coord.NewCandidate(ctx, coord.Config{
-		Store: c.Store, Dir: c.Model.ElectionPath(c.Unit.Application()), Name: c.Unit.Node(), Run: c.Run, Log: c.Log})
+		Store: c.Store, Dir: c.Model.ElectionPath(c.Unit.Application()), Name: c.Unit.Node(), Run: c.Run, Keep: true, Log: c.Log})
 	if err != nil {
 		return nil, err
 	}

@@ -68,6 +68,10 @@ func runMachine(ctx context.Context, args []string, stderr io.Writer) error {
 		Logs: logs, Now: time.Now, ID: newID, Reboot: rebooter(), Bin: publishIn(*data),
 	})
 	log.Info("the machine's agent ends", "err", err)
+	if ctx.Err() != nil || errors.Is(err, machine.ErrRenewed) {
+		// It is mostly started again at once. Its session ends by itself, and until then its units keep their places: who leads leads on.
+		return err
+	}
 	return errors.Join(err, store.Close())
 }
 

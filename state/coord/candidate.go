@@ -84,7 +84,7 @@ func (c *Candidate) step(ctx context.Context) (done bool, err error) {
 			continue
 		}
 		stays := p.boot == c.cfg.Run.Boot && own < 0
-		gone, err := c.clear(ctx, p, stays)
+		gone, err := c.clear(ctx, p, stays, own < 0)
 		if gone || err != nil {
 			return false, err
 		}
@@ -108,13 +108,31 @@ func (c *Candidate) step(ctx context.Context) (done bool, err error) {
 		return true, nil
 	}
 	c.follow(path)
-	c.leads, c.fence = true, Fence{Path: path, Version: n.Version, Epoch: n.Created}
+	rec, err := state.Decode[standing](path, n)
+	if err != nil {
+		return false, err
+	}
+	c.leads, c.fence = true, Fence{Path: path, Version: n.Version, Epoch: rec.Value.epoch(n)}
 	return true, nil
 }
 
+// A standing is the data of a candidate's node. Place is the epoch of a place that was kept: its node is younger.
+type standing struct {
+	state.Presence
+	Place state.Stamp `json:"place,omitempty"`
+}
+
+func (s standing) epoch(n state.Node) state.Stamp {
+	if s.Place != 0 {
+		return s.Place
+	}
+	return n.Created
+}
+
 // clear removes the node at p if it is a leftover of our own: of another session, of a run that began before this, or
-// a second one of this run. It says whether the line has changed.
-func (c *Candidate) clear(ctx context.Context, p place, stays bool) (gone bool, err error) {
+// a second one of this run. It says whether the line has changed. A candidate that keeps its place takes over the first one that it
+// finds: nobody has been chosen meanwhile who was not before.
+func (c *Candidate) clear(ctx context.Context, p place, stays, first bool) (gone bool, err error) {
 	n, err := c.cfg.Store.Get(ctx, c.path(p))
 	if errors.Is(err, state.ErrNotFound) {
 		return true, nil
@@ -122,7 +140,7 @@ func (c *Candidate) clear(ctx context.Context, p place, stays bool) (gone bool, 
 	if err != nil {
 		return false, err
 	}
-	rec, err := state.Decode[state.Presence](c.path(p), n)
+	rec, err := state.Decode[standing](c.path(p), n)
 	if err != nil {
 		return false, err
 	}
@@ -135,6 +153,10 @@ func (c *Candidate) clear(ctx context.Context, p place, stays bool) (gone bool, 
 	}
 	var t state.Txn
 	t.Delete(rec.Path, rec.Version)
+	if c.cfg.Keep && first {
+		path := fmt.Sprintf("%s/%s=%s:%010d", c.cfg.Dir, c.name, c.cfg.Run.Boot, p.number)
+		t.Ephemeral(path, standing{c.cfg.Run, rec.Value.epoch(n)})
+	}
 	_, err = c.cfg.Store.Commit(ctx, t)
 	return true, readBack(err)
 }

@@ -28,6 +28,9 @@ type Config struct {
 	Name string
 	// Run is this run of it. Boot is unlike that of any other run; a run that began earlier is over.
 	Run state.Presence
+	// Keep lets a run take the place that the run before it, or a session of its own that is over, has left in the tree: who is
+	// started again in time goes on in line where it was. Without it a new run begins at the end.
+	Keep bool
 	// Log may be nil.
 	Log *slog.Logger
 }
@@ -55,7 +58,7 @@ func (c Config) log() *slog.Logger {
 type Fence struct {
 	Path    string
 	Version state.Version
-	Epoch   state.Stamp // greater than that of all who were chosen before
+	Epoch   state.Stamp // greater than that of all others who were chosen before; the same for who keeps its place over a start
 }
 
 // Check makes t fail unless the holder of the fence is still in its place.

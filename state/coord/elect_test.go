@@ -3,6 +3,7 @@ package coord_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -177,17 +178,29 @@ func TestElectionProperties(t *testing.T) {
 			t.Fatal(err)
 		}
 		n := rapid.IntRange(1, 4).Draw(r, "candidates")
+		keep := rapid.Bool().Draw(r, "keep")
+		runs := 0
 		clients, stands := make([]*memory.Client, n), make([]*coord.Candidate, n)
 		for i := range n {
 			clients[i] = tree.Connect(memory.Controller)
 			name := string(rune('a' + i))
-			stands[i], _ = coord.NewCandidate(t.Context(), config(clients[i], name, name, 0))
+			cfg := config(clients[i], name, name, 0)
+			cfg.Keep = keep
+			stands[i], _ = coord.NewCandidate(t.Context(), cfg)
+		}
+		restart := func(i int) { // killed, and started again while its session lives
+			runs++
+			clients[i] = tree.Connect(memory.Controller)
+			name := string(rune('a' + i))
+			cfg := config(clients[i], name, fmt.Sprint(name, runs), runs)
+			cfg.Keep = keep
+			stands[i], _ = coord.NewCandidate(t.Context(), cfg)
 		}
 		fences := make([]coord.Fence, n)
 		var epoch state.Stamp
 		for range rapid.IntRange(0, 60).Draw(r, "events") {
 			i := rapid.IntRange(0, n-1).Draw(r, "who")
-			switch rapid.IntRange(0, 8).Draw(r, "what") {
+			switch rapid.IntRange(0, 9).Draw(r, "what") {
 			case 0:
 				clients[i].Expire()
 			case 1:
@@ -201,6 +214,8 @@ func TestElectionProperties(t *testing.T) {
 			case 5:
 				clients[i].Suspect()
 			case 6:
+				restart(i)
+			case 7:
 				_ = stands[i].Resign(t.Context())
 			default:
 				if f, leads, err := stands[i].Step(t.Context()); err == nil && leads {
@@ -249,4 +264,54 @@ func TestElectionProperties(t *testing.T) {
 			r.Fatalf("%d lead at last, of %v", leads, names)
 		}
 	})
+}
+
+// One that keeps its place and is started again in time leads on: the same epoch, a fence of its own, and no one else's turn.
+func TestAPlaceIsKept(t *testing.T) {
+	tree := newTree(t)
+	stand := func(client *memory.Client, name, boot string, run int) *coord.Candidate {
+		cfg := config(client, name, boot, run)
+		cfg.Keep = true
+		c, err := coord.NewCandidate(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	step := func(c *coord.Candidate, leads bool) coord.Fence {
+		t.Helper()
+		f, ok, err := c.Step(t.Context())
+		if err != nil || ok != leads {
+			t.Fatalf("it leads: %t, %v", ok, err)
+		}
+		return f
+	}
+	first := tree.Connect(memory.Controller)
+	before := step(stand(first, "a", "a1", 0), true)
+	second := stand(tree.Connect(memory.Controller), "b", "b1", 0)
+	step(second, false)
+	again := stand(tree.Connect(memory.Controller), "a", "a2", 1)
+	after := step(again, true)
+	if after.Epoch != before.Epoch || after.Path == before.Path {
+		t.Errorf("the place was %+v, is %+v", before, after)
+	}
+	if err := write(first, before); err == nil {
+		t.Error("the run that is over can still write")
+	}
+	step(second, false)
+	if again2 := step(stand(tree.Connect(memory.Controller), "a", "a3", 2), true); again2.Epoch != before.Epoch {
+		t.Errorf("after another start the epoch is %d, was %d", again2.Epoch, before.Epoch)
+	}
+	step(second, false)
+	// In the midst of the line too, and whoever follows hears of the end.
+	third := stand(tree.Connect(memory.Controller), "b", "b2", 1)
+	step(third, false)
+	var x state.Txn
+	x.Delete(dir+"/"+line(t, tree)[0], state.Any)
+	if _, err := first.Commit(t.Context(), x); err != nil {
+		t.Fatal(err)
+	}
+	if f := step(third, true); f.Epoch <= before.Epoch {
+		t.Errorf("epoch %d follows %d", f.Epoch, before.Epoch)
+	}
 }

@@ -30,6 +30,17 @@ var commitTests = []contract{
 			t.Errorf("%v", created)
 		}
 	}},
+	{"one node takes the place of another", func(t *suite) {
+		t.make("/a")
+		before := t.get("/a")
+		t.commit(t.s, func(x *state.Txn) {
+			x.Delete("/a", before.Version)
+			x.Ephemeral("/a", 2)
+		})
+		if n := t.get("/a"); n.Created <= before.Created || n.Session == 0 || n.Version != 0 {
+			t.Errorf("it was %+v, is %+v", before, n)
+		}
+	}},
 	{"all or none", func(t *suite) {
 		t.make("/a", "/b")
 		good := []state.Op{
