@@ -201,7 +201,8 @@ func (e *bundleRun) deploy(ctx context.Context, c bundle.Deploy) error {
 		return err
 	}
 	_, err = e.m.Deploy(ctx, userapi.Deploy{Name: state.ApplicationName(c.Name), Charm: e.charm(c.Name, c.Charm), Config: settings, Base: c.Base,
-		Constraints: wanted, Trust: c.Application.Trust && e.trust, Force: e.force, Resources: choicesOf(files)})
+		Constraints: wanted, Trust: c.Application.Trust && e.trust, Force: e.force, Resources: choicesOf(files),
+		Storage: c.Application.Storage})
 	return err
 }
 
