@@ -134,8 +134,8 @@ func (b *bootstrap) runRemote(ctx context.Context) (err error) {
 	b.c.infof("Creating controller %q on %s", b.name, cloudRegion(b.cloud, r.entry.Region))
 	if err := b.makeRemote(ctx, daemon, p); err != nil {
 		p.end()
-		if ctx.Err() != nil && !errors.Is(err, errInterrupted) {
-			err = errors.Join(errInterrupted, err)
+		if ctx.Err() != nil {
+			err = errInterrupted // what failed then has failed for that
 		}
 		err = fmt.Errorf("bootstrap controller %q: %w", b.name, err)
 		if b.keepBroken {
