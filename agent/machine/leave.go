@@ -33,6 +33,9 @@ func (m *machine) leave(ctx context.Context) error {
 		}
 		m.left = true
 	}
+	if err := m.prove(ctx); err != nil { // an agent that has just been started has not yet
+		return err
+	}
 	err := state.Edit(ctx, m.Store, func(ctx context.Context, r state.Reader) (state.Txn, error) {
 		return state.LeaveMachine(ctx, r, m.model, m.id, m.Now())
 	})

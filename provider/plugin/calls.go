@@ -13,7 +13,7 @@ var (
 	_ provider.Provider   = (*remote)(nil)
 	_ provider.Firewaller = (*remote)(nil)
 	_ provider.Profiler   = (*remote)(nil)
-	_ provider.Sheller    = (*remote)(nil)
+	_ provider.Sheller    = sheller{}
 	_ provider.Checker    = (*remote)(nil)
 	_ provider.Volumer    = volumer{}
 	_ provider.Hoster     = hoster{}
@@ -111,11 +111,59 @@ func (r *remote) SetProfiles(ctx context.Context, id provider.InstanceID, want m
 	})
 }
 
-func (r *remote) Shell(ctx context.Context, id provider.InstanceID) (provider.Shell, error) {
-	if !r.can[shellerAbility] {
-		return provider.Shell{SSH: true}, nil
+// withAbilities is the provider with exactly those abilities that callers look for.
+func (r *remote) withAbilities() provider.Provider {
+	h, v, s := hoster{r}, volumer{r}, sheller{r}
+	switch [3]bool{r.can[hosterAbility], r.can[volumerAbility], r.can[shellerAbility]} {
+	case [3]bool{true, true, true}:
+		return struct {
+			*remote
+			hoster
+			volumer
+			sheller
+		}{r, h, v, s}
+	case [3]bool{true, true, false}:
+		return struct {
+			*remote
+			hoster
+			volumer
+		}{r, h, v}
+	case [3]bool{true, false, true}:
+		return struct {
+			*remote
+			hoster
+			sheller
+		}{r, h, s}
+	case [3]bool{true, false, false}:
+		return struct {
+			*remote
+			hoster
+		}{r, h}
+	case [3]bool{false, true, true}:
+		return struct {
+			*remote
+			volumer
+			sheller
+		}{r, v, s}
+	case [3]bool{false, true, false}:
+		return struct {
+			*remote
+			volumer
+		}{r, v}
+	case [3]bool{false, false, true}:
+		return struct {
+			*remote
+			sheller
+		}{r, s}
 	}
-	return document[provider.Shell](ctx, r, func(c wire.ProviderClient) (*wire.Document, error) { return c.Shell(ctx, names(id)) })
+	return r
+}
+
+// A sheller is the shells of a remote.
+type sheller struct{ r *remote }
+
+func (s sheller) Shell(ctx context.Context, id provider.InstanceID) (provider.Shell, error) {
+	return document[provider.Shell](ctx, s.r, func(c wire.ProviderClient) (*wire.Document, error) { return c.Shell(ctx, names(id)) })
 }
 
 func (r *remote) Check(ctx context.Context) ([]provider.Problem, error) {

@@ -63,7 +63,7 @@ type Config struct {
 }
 
 // Open starts the plugin, whose hash must be Spec.Cloud.PluginHash, and opens the provider in it. What it returns must be closed: it is an io.Closer.
-// It is a provider.Hoster and a provider.Volumer if the provider in the plugin is. The other abilities it always has, and does without where the plugin has none.
+// It is a provider.Hoster, a provider.Volumer and a provider.Sheller if the provider in the plugin is. The other abilities it always has, and does nothing where the plugin has none.
 func Open(c Config) (provider.Provider, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -78,25 +78,7 @@ func Open(c Config) (provider.Provider, error) {
 	if _, err := r.running(ctx); err != nil {
 		return nil, err
 	}
-	switch {
-	case r.can[hosterAbility] && r.can[volumerAbility]:
-		return struct {
-			*remote
-			hoster
-			volumer
-		}{r, hoster{r}, volumer{r}}, nil
-	case r.can[hosterAbility]:
-		return struct {
-			*remote
-			hoster
-		}{r, hoster{r}}, nil
-	case r.can[volumerAbility]:
-		return struct {
-			*remote
-			volumer
-		}{r, volumer{r}}, nil
-	}
-	return r, nil
+	return r.withAbilities(), nil
 }
 
 // How long a plugin may take to start, and how long to wait until one that has ended is started again: longer each time, until it has lived a while.
