@@ -77,6 +77,7 @@ var may = map[string]string{
 	"internal/arch":               "",
 	"internal/bundle":             "charm provider",
 	"internal/e2e":                "",
+	"internal/checklist":          "",
 	"internal/initscript":         "internal/agentapi provider",
 	"internal/lxdtest":            "",
 	"internal/mototest":           "",
