@@ -31,6 +31,15 @@ func (c controllers) Charm(ctx context.Context, sha256 string) (io.ReadCloser, e
 	return resp.Body, nil
 }
 
+// Binary is the agent's archive that has this hash.
+func (c controllers) Binary(ctx context.Context, sha256 string) (io.ReadCloser, error) {
+	resp, err := c.conn.Do(ctx, c.addresses(), agentapi.BinaryRoute, map[string]string{"hash": sha256}, nil)
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
+}
+
 func (c controllers) GoalState(ctx context.Context, u state.UnitName) (out hooks.GoalState, err error) {
 	err = c.ask(ctx, agentapi.GoalStateRoute, u, &out)
 	return out, err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/grigri/grigri/agent/commands"
 	"github.com/grigri/grigri/agent/enroll"
+	"github.com/grigri/grigri/agent/install"
 	"github.com/grigri/grigri/agent/unit"
 	"github.com/grigri/grigri/state"
 	"github.com/grigri/grigri/state/coord"
@@ -22,11 +23,12 @@ import (
 type Config struct {
 	Conf     enroll.Conf
 	DataDir  string
-	HookTool string      // the program that hook tools are links to
-	Store    state.Store // the machine's own session
-	Address  string      // of a machine that has one address of its own; empty: as its interfaces say
-	Bin      string      // where the machine's programs are found by all; empty: nowhere, the machine is not ours
-	Boot     string      // the machine's boot id
+	HookTool string           // the program that hook tools are links to
+	Programs install.Programs // the agent's own, of which the model may want others
+	Store    state.Store      // the machine's own session
+	Address  string           // of a machine that has one address of its own; empty: as its interfaces say
+	Bin      string           // where the machine's programs are found by all; empty: nowhere, the machine is not ours
+	Boot     string           // the machine's boot id
 	Run      state.Presence
 	Logs     *Logs
 	Now      func() time.Time
@@ -64,6 +66,7 @@ func Run(ctx context.Context, c Config) error {
 	m.group = g
 	g.Go(func() error { return calls.Run(ctx, m.handle) })
 	m.changed = make(chan struct{}, 1)
+	m.fetched = make(chan error, 1)
 	g.Go(func() error { return c.Logs.ship(ctx, m.api.send) })
 	g.Go(func() error { return followNetwork(ctx, m.log, func() { signal(m.changed) }) })
 	g.Go(func() error {
@@ -108,6 +111,11 @@ type machine struct {
 	manual bool                // the host is no provider's
 	rules  *rules              // of the host's firewall, as last set; nil: by an earlier run of the agent, if at all
 	left   bool                // all of ours is off the host
+
+	settled  bool       // this run has come up
+	fetching string     // the agent that is being fetched, or was
+	fetched  chan error // gets a value when it is there, or cannot be had
+	retry    <-chan time.Time
 }
 
 // follow watches what concerns the machine and does what is wanted, until the machine is gone.
@@ -160,6 +168,9 @@ func (m *machine) follow(ctx context.Context) error {
 			continue
 		}
 		delay = minRetry
+		if err := m.replace(ctx); err != nil {
+			return err
+		}
 		if err := m.filter(ctx); err != nil { // units go on without it
 			m.log.Error("the host's firewall is not as it should be", "err", err)
 			again.Reset(maxRetry)
@@ -167,6 +178,12 @@ func (m *machine) follow(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		case err := <-m.fetched:
+			if err := m.putInPlace(ctx, err); err != nil {
+				return err
+			}
+		case <-m.retry:
+			m.fetching = ""
 		case <-w.C():
 		case <-presence.C():
 		case <-presence.Lost():

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/grigri/grigri/agent/enroll"
+	"github.com/grigri/grigri/agent/install"
 	"github.com/grigri/grigri/agent/machine"
 	"github.com/grigri/grigri/internal/pki"
 	"github.com/grigri/grigri/internal/reaper"
@@ -48,6 +49,10 @@ func runMachine(ctx context.Context, args []string, stderr io.Writer) error {
 	log := logs.Logger(conf.Machine.Tag(), "grigri.machine")
 	log.Info("the machine's agent starts", "version", version.Grigri)
 
+	programs := install.Programs{Data: *data, Machine: conf.Machine}
+	if err := programs.Starting(); err != nil {
+		return err
+	}
 	own, host := conf.Identity(), pki.ZooKeeperHost
 	if a := conf.Addresses; a.ZooKeeperCA != "" { // an ensemble that others run
 		own.Authority, host = []byte(a.ZooKeeperCA), a.ZooKeeperName
@@ -63,7 +68,7 @@ func runMachine(ctx context.Context, args []string, stderr io.Writer) error {
 	}
 	err = machine.Run(ctx, machine.Config{
 		Conf: conf, DataDir: *data, HookTool: filepath.Join(*data, "tools", conf.Machine.Tag(), "hooktool"),
-		Store: store, Address: os.Getenv("GRIGRI_ADDRESS"), Boot: bootID(),
+		Programs: programs, Store: store, Address: os.Getenv("GRIGRI_ADDRESS"), Boot: bootID(),
 		Run:  state.Presence{Boot: newID(), Version: version.Grigri, Since: began},
 		Logs: logs, Now: time.Now, ID: newID, Reboot: rebooter(), Bin: publishIn(*data),
 	})

@@ -59,7 +59,8 @@ var may = map[string]string{
 	"agent/place":    "state",
 	"agent/resolve":  "charm hooks relation state",
 	"agent/unit":     "agent/commands agent/place agent/resolve charm charm/unpack hooks hooks/run hooks/serve internal/agentapi internal/version provider relation state state/coord",
-	"agent/machine":  "agent/commands agent/enroll agent/unit charm hooks hooks/run internal/agentapi internal/initscript internal/pki internal/version provider state state/coord",
+	"agent/install":  "agent/enroll internal/initscript internal/pki state",
+	"agent/machine":  "agent/commands agent/enroll agent/install agent/unit charm hooks hooks/run internal/agentapi internal/initscript internal/pki internal/version provider state state/coord",
 	"agent/enroll":   "internal/agentapi internal/pki state",
 
 	"controller/plan":    "charm provider relation state",
@@ -96,7 +97,7 @@ var may = map[string]string{
 	"internal/lxdtest/lxdenv":     "internal/lxdtest",
 	"cmd/grigri":                  "charm charm/unpack controller/client controller/status internal/agentapi internal/bundle internal/install internal/manual internal/sshhost internal/userapi internal/version provider provider/all relation state",
 	"cmd/grigrid":                 "controller internal/install internal/pki internal/supervise internal/version provider provider/all state state/zk state/zkserver",
-	"cmd/grigri-agent":            "agent/commands agent/enroll agent/machine internal/pki internal/reaper internal/version state state/zk",
+	"cmd/grigri-agent":            "agent/commands agent/enroll agent/install agent/machine internal/pki internal/reaper internal/version state state/zk",
 	"cmd/hooktool":                "hooks/tool",
 	"internal/manual":             "charm internal/initscript provider",
 	"cmd/grigri-provider-redfish": "provider provider/plugin provider/redfish",
