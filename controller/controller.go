@@ -38,6 +38,7 @@ type Config struct {
 	Open      func(provider.Spec) (provider.Provider, error) // the provider of a cloud's region; a provider that is an io.Closer is closed
 	Addresses state.Addresses                                // of the API, of ZooKeeper, and the hash of the agent's archive in Dir
 	Chroot    string
+	Build     string // SHA-256 of the program, hex: tells one build from another
 	Log       *slog.Logger
 	Ready     func(address string) // called when the API answers
 }
@@ -102,7 +103,7 @@ func (d *daemon) resources() archive.Dir { return archive.Dir(filepath.Join(d.Di
 func (d *daemon) newServer(stop func()) (*api.Server, error) {
 	return api.New(api.Config{
 		Store: d.Store, Key: d.Secrets.Key, Authority: d.Secrets.Authority, Charms: d.charms(), Agents: Agents(d.Dir), Resources: d.resources(), Logs: d.logs,
-		Providers: d.providers.of, Addresses: d.Addresses, Chroot: d.Chroot, Leads: d.leads.Load, Stop: stop, Log: d.Log,
+		Providers: d.providers.of, Build: d.Build, Addresses: d.Addresses, Chroot: d.Chroot, Leads: d.leads.Load, Stop: stop, Log: d.Log,
 	})
 }
 
@@ -183,7 +184,8 @@ func (d *daemon) lead(ctx context.Context, fence coord.Fence) error {
 	return err
 }
 
-// announce writes into every model where the controllers and ZooKeeper are now, and which agent they have.
+// announce writes into every model where the controllers and ZooKeeper are now. Which agent its machines run a user changes,
+// with upgrade-model, unless this controller does not have that one.
 func announce(ctx context.Context, c Config) error {
 	ids, err := c.Store.Children(ctx, state.ModelsPath)
 	if err != nil {
@@ -199,6 +201,10 @@ func announce(ctx context.Context, c Config) error {
 			}
 			want := c.Addresses
 			want.Name = rec.Value.Name
+			if f, _, err := Agents(c.Dir).Open(rec.Value.AgentHash); err == nil {
+				want.AgentHash = rec.Value.AgentHash
+				_ = f.Close()
+			}
 			if string(state.Encode(want)) != string(state.Encode(rec.Value)) {
 				t.Set(rec.Path, want, rec.Version)
 			}

@@ -85,13 +85,18 @@ func (d *daemon) trimLogs(ctx context.Context) error {
 
 // trimArchives removes the archives of charms that no model has, of agents that were replaced, and of resources that no one needs.
 func (d *daemon) trimArchives(ctx context.Context, now time.Time) error {
-	used, files := map[string]bool{}, map[string]bool{}
+	used, files, agents := map[string]bool{}, map[string]bool{}, map[string]bool{d.Addresses.AgentHash: true}
 	models, err := d.Store.Children(ctx, state.ModelsPath)
 	if err != nil {
 		return fmt.Errorf("remove archives: %w", err)
 	}
 	for _, id := range models {
 		m := state.ModelID(id)
+		addresses, err := state.ReadIf[state.Addresses](ctx, d.Store, m.AddressesPath())
+		if err != nil {
+			return fmt.Errorf("remove archives: %w", err)
+		}
+		agents[addresses.Value.AgentHash] = true
 		names, err := state.ChildrenIf(ctx, d.Store, m.CharmsPath())
 		if err != nil {
 			return fmt.Errorf("remove archives: %w", err)
@@ -110,7 +115,7 @@ func (d *daemon) trimArchives(ctx context.Context, now time.Time) error {
 	return errors.Join(
 		d.resources().Trim(now.Add(-charmsOld), func(hash string) bool { return files[hash] }),
 		d.charms().Trim(now.Add(-charmsOld), func(hash string) bool { return used[hash] }),
-		Agents(d.Dir).Trim(now.Add(-agentsOld), func(hash string) bool { return hash == d.Addresses.AgentHash }))
+		Agents(d.Dir).Trim(now.Add(-agentsOld), func(hash string) bool { return agents[hash] }))
 }
 
 // trimResources removes revisions of the model's resources that no one needs, and adds to files what is left.

@@ -35,6 +35,10 @@ func runMachine(ctx context.Context, args []string, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	programs := install.Programs{Data: *data, Machine: conf.Machine}
+	if err := programs.Starting(); err != nil { // before all that may go wrong
+		return err
+	}
 	began := time.Now()
 	lock, err := lock(ctx, filepath.Join(enroll.Dir(*data, conf.Machine), "agent.lock"))
 	if err != nil {
@@ -49,10 +53,6 @@ func runMachine(ctx context.Context, args []string, stderr io.Writer) error {
 	log := logs.Logger(conf.Machine.Tag(), "grigri.machine")
 	log.Info("the machine's agent starts", "version", version.Grigri)
 
-	programs := install.Programs{Data: *data, Machine: conf.Machine}
-	if err := programs.Starting(); err != nil {
-		return err
-	}
 	own, host := conf.Identity(), pki.ZooKeeperHost
 	if a := conf.Addresses; a.ZooKeeperCA != "" { // an ensemble that others run
 		own.Authority, host = []byte(a.ZooKeeperCA), a.ZooKeeperName

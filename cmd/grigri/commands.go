@@ -68,6 +68,8 @@ func (c *cli) addCommands(root *cobra.Command) {
 		c.cancelTaskCommand(),
 		c.operationsCommand(),
 		c.showOperationCommand(),
+		c.upgradeModelCommand(),
+		c.upgradeControllerCommand(),
 		c.versionCommand(),
 	)
 	root.AddCommand(c.constraintsCommands()...)

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -131,7 +134,7 @@ func (d *daemon) control(ctx context.Context, servers []string) error {
 		ZooKeeperCA: d.config.ZooKeeper.CA, ZooKeeperName: d.config.ZooKeeper.ServerName}
 	err = controller.Run(ctx, controller.Config{Dir: d.dir, ID: d.config.ID, Listen: d.config.Listen, Store: store, Secrets: d.secrets,
 		Open:      func(spec provider.Spec) (provider.Provider, error) { return all.Open(spec, conf) },
-		Addresses: addresses, Chroot: zk.DefaultChroot, Log: d.log, Ready: d.ready})
+		Addresses: addresses, Chroot: zk.DefaultChroot, Build: build(), Log: d.log, Ready: d.ready})
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = nil
 	}
@@ -162,4 +165,18 @@ func (d *daemon) open(ctx context.Context, servers []string) (*zk.Store, error) 
 		return nil, errors.Join(err, store.Close())
 	}
 	return store, nil
+}
+
+// build tells this build of the program from others: the SHA-256 of its file, hex. It is empty when that cannot be read.
+func build() string {
+	f, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return ""
+	}
+	return hex.EncodeToString(sum.Sum(nil))
 }

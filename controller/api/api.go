@@ -49,6 +49,7 @@ type Config struct {
 	Agents    archive.Dir // what every machine may fetch before anyone knows it
 	Logs      *logs.Store
 	Providers func(context.Context, state.Place) (provider.Provider, error) // of a place, as the tree describes it now
+	Build     string                                                        // SHA-256 of the daemon's program, hex
 	Addresses state.Addresses                                               // of controllers and ZooKeeper, as agents are to be told
 	Chroot    string                                                        // of the tree
 	Leads     func() bool                                                   // whether this controller leads; nil: it does not

@@ -31,7 +31,7 @@ func showController(ctx context.Context, s *Server, q *request) (any, error) {
 	}
 	c := rec.Value
 	out := userapi.Controller{UUID: c.UUID, Name: c.Name, Cloud: c.Cloud, Region: c.Region, Version: version.Juju, CA: c.CA,
-		Addresses: s.Addresses.API, User: q.user.Name, Superuser: q.user.Superior, Created: c.Created, Leader: s.Leads != nil && s.Leads()}
+		Addresses: s.Addresses.API, User: q.user.Name, Superuser: q.user.Superior, Created: c.Created, Format: c.Format, Build: s.Build, Leader: s.Leads != nil && s.Leads()}
 	models, err := s.models(ctx, q.user)
 	if err != nil {
 		return nil, err

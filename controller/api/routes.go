@@ -31,6 +31,7 @@ func Routes() []Route {
 		{Pattern: userapi.StatusRoute, Access: Reader, Handle: showStatus, Patient: true},
 		{Pattern: userapi.HistoryRoute, Access: Reader, Handle: showHistory},
 		{Pattern: userapi.ModelConfigRoute, Access: Reader, Handle: showModelConfig},
+		{Pattern: userapi.UpgradeModelRoute, Access: Writer, Handle: upgradeModel},
 		{Pattern: userapi.SetModelConfigRoute, Access: Writer, Handle: setModelConfig},
 		{Pattern: userapi.ConstraintsRoute, Access: Reader, Handle: showModelConstraints},
 		{Pattern: userapi.SetConstraintsRoute, Access: Writer, Handle: setModelConstraints},

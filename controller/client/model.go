@@ -63,6 +63,12 @@ func (m Model) Constraints(ctx context.Context) (provider.Constraints, error) {
 	return out, m.do(ctx, call{route: userapi.ConstraintsRoute}, &out)
 }
 
+// Upgrade has the model's machines run the agent that the controller has.
+func (m Model) Upgrade(ctx context.Context, u userapi.UpgradeModel) (userapi.UpgradedModel, error) {
+	var out userapi.UpgradedModel
+	return out, m.do(ctx, call{route: userapi.UpgradeModelRoute, body: u}, &out)
+}
+
 // SetConstraints replaces the model's constraints.
 func (m Model) SetConstraints(ctx context.Context, c provider.Constraints) error {
 	return m.do(ctx, call{route: userapi.SetConstraintsRoute, body: c}, nil)

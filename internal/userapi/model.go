@@ -22,6 +22,19 @@ type Controller struct {
 	Machines  int       `json:"machines"`
 	Leader    bool      `json:"leader"` // this controller leads
 	Created   time.Time `json:"created"`
+	Format    int       `json:"format"` // of the tree
+	Build     string    `json:"build"`  // SHA-256 of the daemon's program
+}
+
+// UpgradeModel asks that the model's machines run the agent that the controller has.
+type UpgradeModel struct {
+	DryRun bool `json:"dryRun,omitempty"` // only say what would be
+}
+
+// UpgradedModel says which agent the model had and has: hashes of archives. They are the same when there was nothing to do.
+type UpgradedModel struct {
+	From string `json:"from"`
+	To   string `json:"to"`
 }
 
 // CreateModel asks for a model.

@@ -18,6 +18,7 @@ const (
 	StatusRoute            = "GET /v1/models/{model}/status" // [select (many), after, wait] -> status.Report; header Revision
 	HistoryRoute           = "GET /v1/models/{model}/history"
 	ModelConfigRoute       = "GET /v1/models/{model}/config"           // -> map[string]ModelSetting
+	UpgradeModelRoute      = "PUT /v1/models/{model}/agent"            // UpgradeModel -> UpgradedModel
 	SetModelConfigRoute    = "PATCH /v1/models/{model}/config"         // Settings -> Warnings
 	ConstraintsRoute       = "GET /v1/models/{model}/constraints"      // -> provider.Constraints
 	SetConstraintsRoute    = "PUT /v1/models/{model}/constraints"      // provider.Constraints
