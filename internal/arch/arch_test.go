@@ -78,6 +78,7 @@ var may = map[string]string{
 	"internal/arch":               "",
 	"internal/bundle":             "charm provider",
 	"internal/e2e":                "",
+	"internal/recorder":           "",
 	"internal/checklist":          "",
 	"internal/initscript":         "internal/agentapi provider",
 	"internal/lxdtest":            "",
