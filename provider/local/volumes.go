@@ -27,7 +27,9 @@ const (
 )
 
 // Storage implements provider.Storer.
-func (p *Provider) Storage() provider.Storage { return provider.Storage{Volumes: "local", Shared: true} }
+func (p *Provider) Storage() provider.Storage {
+	return provider.Storage{Volumes: "local", Shared: true}
+}
 
 func (p *Provider) volumeDir(id provider.VolumeID, elem ...string) string {
 	return filepath.Join(append([]string{p.Dir, volumesDir, string(id)}, elem...)...)
