@@ -7,6 +7,6 @@ type Relocator interface {
 	// Relocate returns what the controller, on an instance of the same cloud, opens the provider with. It may make a credential for that,
 	// each time another one.
 	Relocate(ctx context.Context, controller string) (Spec, error)
-	// Forget makes a credential that Relocate has made useless, when the controller is no more. One that is not known is no error.
-	Forget(ctx context.Context, relocated Spec) error
+	// Forget makes useless what Relocate has made for the controller, when that is no more.
+	Forget(ctx context.Context, controller string) error
 }

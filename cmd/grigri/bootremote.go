@@ -163,6 +163,9 @@ func (b *bootstrap) makeRemote(ctx context.Context, daemon string, p *progress) 
 	if err := r.start(ctx, p); err != nil {
 		return err
 	}
+	if err := r.relocate(ctx); err != nil {
+		return err
+	}
 	how := r.installation(b, daemon, p)
 	made, err := install.Run(ctx, how)
 	if err != nil {

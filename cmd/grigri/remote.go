@@ -33,6 +33,7 @@ type remote struct {
 	model       string            // the UUID of the controllers' own model
 	started     bool              // something of ours may be there
 	provider    provider.Provider // nil: manual
+	there       provider.Spec     // the cloud as the controller on the machine reaches it
 	instance    provider.Instance
 	host        provider.Host
 	keys        *bootKeys // with which the machine is reached over ssh
@@ -131,6 +132,15 @@ func (r *remote) start(ctx context.Context, p *progress) error {
 	return err
 }
 
+// relocate finds out how the controller on its machine reaches the cloud.
+func (r *remote) relocate(ctx context.Context) (err error) {
+	r.there = provider.Spec{Cloud: r.cloud, Region: r.entry.Region, Credential: r.credential}
+	if p, ok := r.provider.(provider.Relocator); ok {
+		r.there, err = p.Relocate(ctx, r.entry.UUID)
+	}
+	return err
+}
+
 // addressed waits until the instance runs and has an address.
 func (r *remote) addressed(ctx context.Context) error {
 	for {
@@ -205,6 +215,9 @@ func (r *remote) stopAll(ctx context.Context) error {
 			}
 		}
 		if len(ids) == 0 {
+			if p, ok := r.provider.(provider.Relocator); ok {
+				return p.Forget(ctx, r.entry.UUID)
+			}
 			return nil
 		}
 		if err := r.provider.Stop(ctx, ids...); err != nil && (!errors.Is(err, provider.ErrTransient) || ctx.Err() != nil) {
@@ -240,9 +253,9 @@ func programs(daemon string) map[string]string {
 
 // installation is how the controller is brought up on the machine.
 func (r *remote) installation(b *bootstrap, daemon string, p *progress) install.Config {
-	d := install.Definition{Cloud: r.cloud, Region: r.entry.Region, Instance: r.instance, Manual: r.entry.Target, Base: r.base}
-	if r.credential.Name != "" {
-		d.Credential = &r.credential
+	d := install.Definition{Cloud: r.there.Cloud, Region: r.there.Region, Instance: r.instance, Manual: r.entry.Target, Base: r.base}
+	if r.there.Credential.Name != "" {
+		d.Credential = &r.there.Credential
 	}
 	settings := map[string]string{}
 	port := 0

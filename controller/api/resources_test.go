@@ -89,7 +89,7 @@ func TestAnUploadIsNeverInMemory(t *testing.T) {
 		return io.NopCloser(io.LimitReader(zeros{}, size)), nil
 	}))
 	runtime.ReadMemStats(&after)
-	if n := after.TotalAlloc - before.TotalAlloc; n > 40<<20 { // of client and server: TLS and HTTP make buffers anew
+	if n := after.TotalAlloc - before.TotalAlloc; n > size/2 { // of client and server: TLS and HTTP make buffers anew, and the race detector has pools forget theirs
 		t.Errorf("200 MB came through %d bytes of memory", n)
 	}
 }

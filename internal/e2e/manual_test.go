@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -171,7 +172,7 @@ printf '#!/bin/sh\nuntil [ -e /tmp/go ]; do sleep 0.02; done\nexec /usr/bin/tar.
 		}
 		e.eventually("it has begun there", func() error {
 			if len(changes(t, h)) == len(before) {
-				return fmt.Errorf("not yet: %s", &said)
+				return errors.New("nothing is there yet")
 			}
 			return nil
 		})

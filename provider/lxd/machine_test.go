@@ -14,6 +14,7 @@ import (
 	"github.com/grigri/grigri/internal/lxdtest"
 	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/provider/lxd"
+	"github.com/grigri/grigri/provider/lxd/client"
 )
 
 func TestTheFirstBootScriptRunsWithoutCloudInit(t *testing.T) {
@@ -227,7 +228,8 @@ func TestHTTPS(t *testing.T) {
 	}
 	sp.Credential = cred
 	p := open(t, sp)
-	t.Cleanup(func() { open(t, spec(s)).Forget(context.Background(), sp) })
+	block, _ := pem.Decode([]byte(cred.Attributes["client-cert"]))
+	t.Cleanup(func() { _, _ = s.Try("config", "trust", "remove", client.Fingerprint(block.Bytes)) })
 	in := start(t, p, request("0", ""))
 	h, err := p.Host(t.Context(), in.ID)
 	if err != nil {
@@ -267,13 +269,13 @@ func TestRelocate(t *testing.T) {
 	if all, err := q.List(t.Context(), controller); err != nil || len(all) != 1 {
 		t.Errorf("from there are %v, %v", all, err)
 	}
-	if err := p.Forget(t.Context(), there); err != nil {
+	if err := p.Forget(t.Context(), controller); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := open(t, there).List(t.Context(), controller); err == nil {
 		t.Error("it is trusted though it was forgotten")
 	}
-	if err := p.Forget(t.Context(), there); err != nil {
+	if err := p.Forget(t.Context(), controller); err != nil {
 		t.Error(err)
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
-	"maps"
 	"math/big"
 	"net"
 	"net/netip"
@@ -135,7 +134,7 @@ func (p *Provider) Relocate(ctx context.Context, controller string) (provider.Sp
 		return spec, err
 	}
 	block, _ := pem.Decode([]byte(cert))
-	if err := p.client.CreateCertificate(ctx, client.CertificatesPost{Type: "client", Name: "grigri-" + short(controller), Certificate: base64.StdEncoding.EncodeToString(block.Bytes)}); err != nil {
+	if err := p.client.CreateCertificate(ctx, client.CertificatesPost{Type: "client", Name: relocated(controller), Certificate: base64.StdEncoding.EncodeToString(block.Bytes)}); err != nil {
 		return spec, fmt.Errorf("have LXD trust the controller: %w", classify(err))
 	}
 	spec.Cloud.Endpoint = "https://" + address
@@ -143,25 +142,40 @@ func (p *Provider) Relocate(ctx context.Context, controller string) (provider.Sp
 	for _, r := range p.Spec.Cloud.Regions {
 		spec.Cloud.Regions = append(spec.Cloud.Regions, provider.Region{Name: r.Name})
 	}
-	spec.Credential = provider.Credential{Name: p.Spec.Credential.Name, AuthType: AuthCertificate, Attributes: map[string]string{attrCert: cert, attrKey: key, attrServer: about.Environment.Certificate}}
+	name := p.Spec.Credential.Name
+	if name == "" {
+		name = "grigri"
+	}
+	spec.Credential = provider.Credential{Name: name, AuthType: AuthCertificate, Attributes: map[string]string{attrCert: cert, attrKey: key, attrServer: about.Environment.Certificate}}
 	return spec, nil
 }
 
 // Forget implements provider.Relocator: LXD no longer trusts what Relocate has made.
-func (p *Provider) Forget(ctx context.Context, spec provider.Spec) error {
-	block, _ := pem.Decode([]byte(spec.Credential.Attributes[attrCert]))
-	if block == nil || maps.Equal(spec.Credential.Attributes, p.Spec.Credential.Attributes) {
+func (p *Provider) Forget(ctx context.Context, controller string) error {
+	if !local(p.endpoint()) {
 		return nil
 	}
 	s, err := p.server(ctx)
 	if err != nil {
 		return err
 	}
-	if err := s.DeleteCertificate(ctx, client.Fingerprint(block.Bytes)); err != nil && !client.IsNotFound(err) {
+	all, err := s.GetCertificates(ctx)
+	for _, c := range all {
+		if c.Name != relocated(controller) {
+			continue
+		}
+		if derr := s.DeleteCertificate(ctx, c.Fingerprint); derr != nil && !client.IsNotFound(derr) {
+			err = derr
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("have LXD no longer trust the controller: %w", classify(err))
 	}
 	return nil
 }
+
+// relocated is the name under which LXD trusts a controller on one of its instances.
+func relocated(controller string) string { return "grigri-" + short(controller) }
 
 const usualPort = "8443"
 

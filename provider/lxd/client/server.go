@@ -79,6 +79,19 @@ func (s *InstanceServer) CreateCertificate(ctx context.Context, post Certificate
 	return err
 }
 
+// A Certificate is one that the server trusts.
+type Certificate struct {
+	Name        string `json:"name"`
+	Fingerprint string `json:"fingerprint"`
+}
+
+// GetCertificates returns all that the server trusts.
+func (s *InstanceServer) GetCertificates(ctx context.Context) ([]Certificate, error) {
+	var all []Certificate
+	_, err := s.query(ctx, http.MethodGet, path("certificates")+"?recursion=1", nil, "", &all)
+	return all, err
+}
+
 // DeleteCertificate ends that.
 func (s *InstanceServer) DeleteCertificate(ctx context.Context, fingerprint string) error {
 	_, err := s.query(ctx, http.MethodDelete, path("certificates", fingerprint), nil, "", nil)

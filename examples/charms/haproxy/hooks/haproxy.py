@@ -89,6 +89,7 @@ def reconcile():
 
 if HOOK == "install":
     do("status-set", "maintenance", "installing haproxy")
+    do("apt-get", "update", "-qq")
     do("apt-get", "install", "-qq", "--no-install-recommends", "haproxy", env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
     version = subprocess.run(["dpkg-query", "-W", "-f", "${source:Upstream-Version}", "haproxy"], check=True, text=True, stdout=subprocess.PIPE)
     do("application-version-set", version.stdout)

@@ -56,6 +56,7 @@ def remote(relation):
 
 def install():
     do("status-set", "maintenance", "installing mariadb")
+    do("apt-get", "update", "-qq")
     do("apt-get", "install", "-qq", "--no-install-recommends", "mariadb-server", env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
 
 

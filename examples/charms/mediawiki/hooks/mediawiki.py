@@ -169,6 +169,7 @@ def reconcile():
 
 def install():
     do("status-set", "maintenance", "installing mediawiki")
+    do("apt-get", "update", "-qq")
     do("apt-get", "install", "-qq", "--no-install-recommends", *PACKAGES, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
     version = subprocess.run(["dpkg-query", "-W", "-f", "${source:Upstream-Version}", "mediawiki"], check=True, text=True, stdout=subprocess.PIPE)
     do("application-version-set", version.stdout)
