@@ -127,7 +127,7 @@ func (p *Provider) leave(ctx context.Context, s *client.InstanceServer, controll
 	if err == nil {
 		err = s.DeleteNetwork(ctx, name)
 	}
-	if says(err, "in use") {
+	if says(err, "in use") || says(err, "Cannot find device") { // somebody is on it again, or deletes it at the same time
 		return nil
 	}
 	if err != nil && !client.IsNotFound(err) {

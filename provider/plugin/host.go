@@ -30,19 +30,25 @@ func (h hoster) Host(ctx context.Context, id provider.InstanceID) (provider.Host
 		end()
 		return nil, fromWire(ctx, err)
 	}
-	return &host{rpc: rpc, number: number.Host, end: end}, nil
+	return &host{rpc: rpc, number: number.Host, open: open, end: end}, nil
 }
 
 // A host is a host of a plugin's provider.
 type host struct {
 	rpc    wire.ProviderClient
 	number int64
+	open   context.Context // ended by Close; the plugin hears of it a little later
 	end    context.CancelFunc
 }
+
+var errHostClosed = errors.New("the host has been closed")
 
 func (h *host) Close() error { h.end(); return nil }
 
 func (h *host) Put(ctx context.Context, path string, mode uint32, r io.Reader) error {
+	if h.open.Err() != nil {
+		return errHostClosed
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // a stream that is not closed writes nothing
 	s, err := h.rpc.Put(ctx)
@@ -70,6 +76,9 @@ func (h *host) Put(ctx context.Context, path string, mode uint32, r io.Reader) e
 }
 
 func (h *host) Run(ctx context.Context, script string, out io.Writer) error {
+	if h.open.Err() != nil {
+		return errHostClosed
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s, err := h.rpc.Run(ctx, &wire.RunRequest{Host: h.number, Script: script})

@@ -99,7 +99,8 @@ def serve_databases(read_only, master):
         sql(f"create database if not exists {database};"
             f"create user if not exists {database}@'%';"
             f"alter user {database}@'%' identified by {quote(password)};"
-            f"grant all privileges on {database}.* to {database}@'%';")
+            f"grant all privileges on {database}.* to {database}@'%';"
+            f"grant slave monitor, binlog monitor on *.* to {database}@'%';")  # who reads from a replica asks how far it is
         subprocess.run(["relation-set", "-r", relation, "--file", "-"], check=True, text=True, input=json.dumps(
             {"host": address("db"), "port": "3306", "database": database, "user": database, "password": password, "slave": "False"}))
 
