@@ -6,7 +6,7 @@ GO    ?= go
 export CGO_ENABLED ?= 0
 export GOFLAGS ?= -trimpath
 
-.PHONY: help build deps deps-lxd demo test check bench clean docs proto
+.PHONY: help build deps deps-lxd demo demo-lxd test check bench clean docs proto
 
 help: ## say what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 20
@@ -24,6 +24,9 @@ deps-lxd: ## install what the tests with containers need besides, where it is mi
 
 demo: deps build ## show an environment come up, scale and go away
 	internal/demo/demo $(BIN)
+
+demo-lxd: deps deps-lxd build ## show a wiki on containers come up, scale and go away
+	$(GO) run ./internal/lxdtest/lxdenv internal/demo/lxd $(BIN)
 
 test: deps $(if $(CI),deps-lxd) build ## run every test; with the race detector where CI is set
 	CGO_ENABLED=$(if $(CI),1,0) $(GO) test $(if $(CI),-race) -timeout 40m ./...

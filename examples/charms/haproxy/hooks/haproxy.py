@@ -47,6 +47,7 @@ defaults
     timeout connect 2s
     timeout client 60s
     timeout server 60s
+    timeout check 10s
 
 frontend website
     bind :{config['port']}
@@ -56,7 +57,7 @@ backend units
     balance roundrobin
     option httpchk GET {config['check']}
     http-check expect rstatus ^[23]
-    default-server inter 1s fall 2 rise 1 fastinter 300ms
+    default-server inter 2s fall 3 rise 1 fastinter 500ms
 """ + "".join(line + "\n" for line in lines)
 
 

@@ -122,8 +122,8 @@ def follow(master):
     """Copies all of the master once, and then all that changes there."""
     with open("/root/.master.cnf", "w", opener=lambda p, f: os.open(p, f, 0o600)) as f:
         f.write(f"[client]\nhost={master['host']}\nuser={master['user']}\npassword={master['password']}\n")
-    state = "\n".join(sql("show slave status\\G"))
-    if f"Master_Host: {master['host']}\n" not in state + "\n":
+    state = subprocess.run(["mariadb", "--vertical", "-e", "show slave status"], text=True, check=True, stdout=subprocess.PIPE).stdout
+    if f"Master_Host: {master['host']}\n" not in state:
         do("status-set", "maintenance", f"copying from {master['host']}")
         sql("stop slave; reset slave all;")
         # The system's own tables would take away the way in: only what users have is copied, and then the users.
