@@ -13,8 +13,8 @@ import (
 
 	"github.com/grigri/grigri/agent/commands"
 	"github.com/grigri/grigri/agent/enroll"
-	"github.com/grigri/grigri/agent/install"
 	"github.com/grigri/grigri/agent/unit"
+	"github.com/grigri/grigri/internal/programs"
 	"github.com/grigri/grigri/state"
 	"github.com/grigri/grigri/state/coord"
 )
@@ -23,12 +23,12 @@ import (
 type Config struct {
 	Conf     enroll.Conf
 	DataDir  string
-	HookTool string           // the program that hook tools are links to
-	Programs install.Programs // the agent's own, of which the model may want others
-	Store    state.Store      // the machine's own session
-	Address  string           // of a machine that has one address of its own; empty: as its interfaces say
-	Bin      string           // where the machine's programs are found by all; empty: nowhere, the machine is not ours
-	Boot     string           // the machine's boot id
+	HookTool string       // the program that hook tools are links to
+	Programs programs.Dir // the agent's own, of which the model may want others
+	Store    state.Store  // the machine's own session
+	Address  string       // of a machine that has one address of its own; empty: as its interfaces say
+	Bin      string       // where the machine's programs are found by all; empty: nowhere, the machine is not ours
+	Boot     string       // the machine's boot id
 	Run      state.Presence
 	Logs     *Logs
 	Now      func() time.Time

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/grigri/grigri/agent/install"
+	"github.com/grigri/grigri/internal/programs"
 )
 
 // fetchAgain is how long after a failure the agent that the model wants is fetched again.
@@ -23,7 +23,7 @@ func (m *machine) replace(ctx context.Context) error {
 		return nil
 	}
 	m.fetching = want
-	if want == m.Programs.Refused() {
+	if refused, _ := m.Programs.Refused(); want == refused {
 		m.log.Error("the agent that the model wants has not come up here and is not tried again", "agent", want)
 		return nil
 	}
@@ -34,7 +34,7 @@ func (m *machine) replace(ctx context.Context) error {
 	return nil
 }
 
-// putInPlace puts the agent in place that has been fetched, once no hook runs, and returns install.ErrReplaced.
+// putInPlace puts the agent in place that has been fetched, once no hook runs, and returns programs.ErrReplaced.
 func (m *machine) putInPlace(ctx context.Context, err error) error {
 	if err != nil {
 		m.log.Warn("the agent that the model wants cannot be had and will be tried again", "err", err, "delay", fetchAgain)
@@ -53,5 +53,5 @@ func (m *machine) putInPlace(ctx context.Context, err error) error {
 		return err
 	}
 	m.log.Info("the agent is replaced", "by", m.fetching)
-	return install.ErrReplaced
+	return programs.ErrReplaced
 }

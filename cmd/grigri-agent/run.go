@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"github.com/grigri/grigri/agent/enroll"
-	"github.com/grigri/grigri/agent/install"
 	"github.com/grigri/grigri/agent/machine"
 	"github.com/grigri/grigri/internal/pki"
+	"github.com/grigri/grigri/internal/programs"
 	"github.com/grigri/grigri/internal/reaper"
 	"github.com/grigri/grigri/internal/version"
 	"github.com/grigri/grigri/state"
@@ -35,8 +35,8 @@ func runMachine(ctx context.Context, args []string, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	programs := install.Programs{Data: *data, Machine: conf.Machine}
-	if err := programs.Starting(); err != nil { // before all that may go wrong
+	mine := programs.Agent(*data, conf.Machine.Tag(), enroll.Dir(*data, conf.Machine))
+	if err := mine.Starting(); err != nil { // before all that may go wrong
 		return err
 	}
 	began := time.Now()
@@ -68,7 +68,7 @@ func runMachine(ctx context.Context, args []string, stderr io.Writer) error {
 	}
 	err = machine.Run(ctx, machine.Config{
 		Conf: conf, DataDir: *data, HookTool: filepath.Join(*data, "tools", conf.Machine.Tag(), "hooktool"),
-		Programs: programs, Store: store, Address: os.Getenv("GRIGRI_ADDRESS"), Boot: bootID(),
+		Programs: mine, Store: store, Address: os.Getenv("GRIGRI_ADDRESS"), Boot: bootID(),
 		Run:  state.Presence{Boot: newID(), Version: version.Grigri, Since: began},
 		Logs: logs, Now: time.Now, ID: newID, Reboot: rebooter(), Bin: publishIn(*data),
 	})

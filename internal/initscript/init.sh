@@ -52,7 +52,7 @@ install() {
 	rm -rf "$new" && mkdir -p "$new" || return 1
 	if [ ! -d "$tools/$hash" ]; then
 		fetch "$new/archive" && tar -xzf "$new/archive" -C "$new" && rm "$new/archive" || return 1
-		for name in jujud juju-exec juju-run juju_machine_lock; do
+		for name in $aliases; do
 			ln -s grigri-agent "$new/$name" || return 1
 		done
 		mv "$new" "$tools/$hash" || return 1

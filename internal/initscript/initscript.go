@@ -57,6 +57,7 @@ func script(model, machine, removal string, init provider.Init) []byte {
 		{"token", init.Token},
 		{"ca", strings.TrimSpace(init.CA)},
 		{"removal", removal},
+		{"aliases", strings.Join(Aliases(), " ")},
 	} {
 		fmt.Fprintf(&b, "%s=%s\n", v.name, quote(v.value))
 	}
@@ -74,6 +75,9 @@ const (
 	Agent    = "grigri-agent"
 	HookTool = "hooktool"
 )
+
+// Aliases is what the agent is called besides by charms, by their cron jobs and by users: links to it, beside it.
+func Aliases() []string { return []string{"jujud", "juju-exec", "juju-run", "juju_machine_lock"} }
 
 // Archive packs an agent's archive, a gzipped tar of executables by name. The same files give the same bytes, and so the same hash.
 func Archive(files map[string][]byte) ([]byte, error) {

@@ -1,4 +1,4 @@
-package install
+package programs
 
 import (
 	"bytes"
@@ -12,7 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/grigri/grigri/agent/enroll"
 	"github.com/grigri/grigri/internal/initscript"
 )
 
@@ -32,16 +31,12 @@ func source(data []byte) func(context.Context, string) (io.ReadCloser, error) {
 }
 
 // machine is one with the programs in place, as the init script leaves it.
-func machine(t *testing.T) (p Programs, first string) {
+func machine(t *testing.T) (p Dir, first string) {
 	t.Helper()
-	p = Programs{Data: t.TempDir(), Machine: "4"}
-	for _, dir := range []string{filepath.Join(p.Data, "tools"), enroll.Dir(p.Data, p.Machine)} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	first, data := archive(t, "exit 0 # first")
-	if err := p.Fetch(t.Context(), first, source(data)); err != nil {
+	data := t.TempDir()
+	p = Agent(data, "machine-4", data)
+	first, content := archive(t, "exit 0 # first")
+	if err := p.Fetch(t.Context(), first, source(content)); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.point(first); err != nil {
@@ -50,9 +45,9 @@ func machine(t *testing.T) (p Programs, first string) {
 	return p, first
 }
 
-func names(t *testing.T, p Programs) string {
+func names(t *testing.T, p Dir) string {
 	t.Helper()
-	entries, err := os.ReadDir(filepath.Join(p.Data, "tools"))
+	entries, err := os.ReadDir(p.Path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,6 +56,11 @@ func names(t *testing.T, p Programs) string {
 		out = append(out, e.Name())
 	}
 	return strings.Join(out, " ")
+}
+
+func refused(p Dir) string {
+	hash, _ := p.Refused()
+	return hash
 }
 
 func TestReplaced(t *testing.T) {
@@ -77,10 +77,12 @@ func TestReplaced(t *testing.T) {
 	if err := p.Starting(); err != nil || p.Current() != second {
 		t.Fatalf("%s starts: %v", p.Current(), err)
 	}
-	if _, err := os.Stat(filepath.Join(p.link(), "jujud")); err != nil {
-		t.Error(err)
+	for _, name := range initscript.Aliases() {
+		if _, err := os.Stat(filepath.Join(p.Path, "machine-4", name)); err != nil {
+			t.Error(err)
+		}
 	}
-	if err := p.Settled(); err != nil || strings.Contains(names(t, p), first) || p.Refused() != "" {
+	if err := p.Settled(); err != nil || strings.Contains(names(t, p), first) || refused(p) != "" {
 		t.Errorf("there are %s, %v", names(t, p), err)
 	}
 	for range 2 * tries { // what has come up once may be started as often as it likes
@@ -104,14 +106,14 @@ func TestPutBack(t *testing.T) {
 			t.Fatalf("%s starts: %v", p.Current(), err)
 		}
 	}
-	if err := p.Starting(); !errors.Is(err, ErrReplaced) || p.Current() != first || p.Refused() != bad {
-		t.Errorf("%s is in place, %s refused, %v", p.Current(), p.Refused(), err)
+	if err := p.Starting(); !errors.Is(err, ErrReplaced) || p.Current() != first || refused(p) != bad {
+		t.Errorf("%s is in place, %s refused, %v", p.Current(), refused(p), err)
 	}
 	if err := p.Starting(); err != nil {
 		t.Error(err)
 	}
-	if err := p.Settled(); err != nil || p.Refused() != bad {
-		t.Errorf("refused is %q, %v", p.Refused(), err)
+	if err := p.Settled(); err != nil || refused(p) != bad {
+		t.Errorf("refused is %q, %v", refused(p), err)
 	}
 	good, data := archive(t, "exit 0 # good")
 	if err := p.Fetch(t.Context(), good, source(data)); err != nil {
@@ -144,5 +146,49 @@ func TestFetchRefuses(t *testing.T) {
 	}
 	if now := names(t, p); now != before || p.Current() != first {
 		t.Errorf("there are %s, %s is in place", now, p.Current())
+	}
+}
+
+// A controller's first programs are those that it was made with, wherever they are.
+func TestTheFirstAreElsewhere(t *testing.T) {
+	p := Controller(t.TempDir())
+	p.Main = initscript.Agent
+	if err := p.Starting(); err != nil || p.Current() != "" {
+		t.Fatalf("%q is in place, %v", p.Current(), err)
+	}
+	bad, data := archive(t, "exit 0 # bad")
+	if err := p.Fetch(t.Context(), bad, source(data)); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Replace(bad); err != nil || p.Current() != bad {
+		t.Fatalf("%q is in place, %v", p.Current(), err)
+	}
+	if err := p.GiveUp("it does not answer"); !errors.Is(err, ErrReplaced) || p.Current() != "" {
+		t.Errorf("%q is in place, %v", p.Current(), err)
+	}
+	if hash, why := p.Refused(); hash != bad || why != "it does not answer" {
+		t.Errorf("refused: %q, %q", hash, why)
+	}
+	if err := p.Replace(bad); err != nil || p.Settled() != nil || p.Current() != bad || refused(p) != "" {
+		t.Errorf("%q is in place, %v", p.Current(), err)
+	}
+	if err := p.GiveUp("too late"); err != nil || p.Current() != bad {
+		t.Errorf("what has come up was taken back: %v", err)
+	}
+}
+
+// What a fetch has left that was killed is removed by the next.
+func TestLeftovers(t *testing.T) {
+	p, _ := machine(t)
+	left := filepath.Join(p.Path, unfinished+"1")
+	if err := os.Mkdir(left, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	next, data := archive(t, "exit 0 # next")
+	if err := p.Fetch(t.Context(), next, source(data)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(left); err == nil {
+		t.Error("it is still there")
 	}
 }
