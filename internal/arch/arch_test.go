@@ -55,6 +55,8 @@ var may = map[string]string{
 	"provider/ec2":          "provider",
 	"provider/all":          "provider provider/ec2 provider/local provider/lxd provider/manual provider/plugin",
 
+	"provider/plugin/plugintest": "provider provider/plugin",
+
 	"agent/commands": "",
 	"agent/place":    "state",
 	"agent/resolve":  "charm hooks relation state",

@@ -11,12 +11,17 @@ import (
 	"github.com/grigri/grigri/internal/lxdtest"
 	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/provider/lxd"
+	"github.com/grigri/grigri/provider/plugin/plugintest"
 	"github.com/grigri/grigri/provider/providertest"
 )
 
 var server lxdtest.Shared
 
-func TestMain(m *testing.M) { os.Exit(server.Main(m)) }
+// The tests are their own plugin.
+func TestMain(m *testing.M) {
+	plugintest.Main(func(s provider.Spec) (provider.Provider, error) { return lxd.Open(lxd.Config{Spec: s}) })
+	os.Exit(server.Main(m))
+}
 
 const (
 	patience   = 2 * time.Minute
@@ -107,5 +112,6 @@ func TestContract(t *testing.T) {
 			return provider.Init{Script: []byte("#!/bin/sh\necho booted >/root/booted\n")}
 		},
 		Patience: patience,
+		Parallel: true,
 	})
 }

@@ -5,7 +5,10 @@ import (
 	"context"
 	"encoding/pem"
 	"errors"
+	"maps"
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -240,6 +243,30 @@ func TestHTTPS(t *testing.T) {
 	}
 	if sh, err := p.Shell(t.Context(), in.ID); err != nil || !sh.SSH {
 		t.Errorf("a shell from elsewhere: %+v, %v", sh, err)
+	}
+	// The certificate alone, as its owner and an administrator who has added it would have it; and with an authority in place of the server's own.
+	s.LXC(t, "config", "trust", "remove", client.Fingerprint(block.Bytes))
+	if _, err := open(t, sp).List(t.Context(), controller); err == nil || !strings.Contains(err.Error(), "does not trust the certificate of credential \"me\"") {
+		t.Errorf("with a certificate that nobody has added: %v", err)
+	}
+	file := filepath.Join(t.TempDir(), "grigri.crt")
+	if err := os.WriteFile(file, []byte(cred.Attributes["client-cert"]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.LXC(t, "config", "trust", "add", file, "--name", "f-"+s.Project)
+	for _, by := range []string{"server-cert", "ca-certificates"} {
+		other := sp
+		other.Credential.Attributes = maps.Clone(cred.Attributes)
+		if by == "ca-certificates" {
+			delete(other.Credential.Attributes, "server-cert")
+			if _, err := lxd.Open(lxd.Config{Spec: other}); err == nil || !strings.Contains(err.Error(), "could be recognised") {
+				t.Errorf("with nothing known of the server: %v", err)
+			}
+			other.Cloud.CACertificates = []string{cred.Attributes["server-cert"]}
+		}
+		if all, err := open(t, other).List(t.Context(), controller); err != nil || len(all) != 1 {
+			t.Errorf("with a certificate that was added, by %s: %v, %v", by, all, err)
+		}
 	}
 	sp.Credential.Attributes["server-cert"] = cred.Attributes["client-cert"]
 	problems, err := open(t, sp).Check(t.Context())

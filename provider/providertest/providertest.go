@@ -4,6 +4,8 @@ package providertest
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"os/exec"
 	"slices"
 	"sync"
@@ -16,30 +18,25 @@ import (
 // Config is what the contract needs of a kind of provider.
 type Config struct {
 	// Open opens the provider. Every call in one test must lead to the same instances, as after a restart of the controller.
+	// One that is an io.Closer is closed at the end of the test.
 	Open func(t *testing.T) provider.Provider
 	// Init is what a machine is started with: enough to run, and no more.
 	Init func(machine string) provider.Init
 	// Patience is how long a machine may take to run, and to be gone; zero means 10 s.
 	Patience time.Duration
+	// Parallel has the tests run at the same time. Each has controllers of its own.
+	Parallel bool
 }
 
-// The names that the contract uses. The second controller and the second model hold the same machine ids.
+// The models that the contract uses. The second one holds the same machine ids.
 const (
-	controllerA = "c0000000-0000-4000-8000-00000000000a"
-	controllerB = "c0000000-0000-4000-8000-00000000000b"
-	modelA      = "d0000000-0000-4000-8000-00000000000a"
-	modelB      = "d0000000-0000-4000-8000-00000000000b"
+	modelA = "d0000000-0000-4000-8000-00000000000a"
+	modelB = "d0000000-0000-4000-8000-00000000000b"
 )
 
 // Run runs the contract. What it starts it stops.
 func Run(t *testing.T, c Config) {
-	if c.Patience == 0 {
-		c.Patience = 10 * time.Second
-	}
-	for _, test := range []struct {
-		name string
-		run  func(*world)
-	}{
+	runAll(t, c, []test{
 		{"a machine starts, runs and is listed", started},
 		{"the same machine never starts twice", startedTwice},
 		{"the same machine never starts twice at once", startedAtOnce},
@@ -58,20 +55,73 @@ func Run(t *testing.T, c Config) {
 		{"a volume is deleted when nothing has it", volumeDeleted},
 		{"volumes are apart", volumesApart},
 		{"what has no volume is no error", volumeUnknown},
-	} {
+	})
+}
+
+// RunWithout runs what of the contract there is for a provider that makes no machines, because users have them already.
+func RunWithout(t *testing.T, c Config) {
+	runAll(t, c, []test{
+		{"what cannot be had is refused", refused},
+		{"a machine is refused, and again", func(w *world) {
+			for range 2 {
+				if in, err := w.p.Start(w.Context(), w.request(w.controllerA, modelA, "0")); !errors.Is(err, provider.ErrRefused) {
+					w.Errorf("started %+v, %v; want an error that wraps ErrRefused", in, err)
+				}
+			}
+			if ids := w.ids(w.controllerA); len(ids) != 0 {
+				w.Errorf("refused, but there are %v", ids)
+			}
+		}},
+		{"what is not there is no error to stop", func(w *world) {
+			w.stop()
+			w.stop("i-never-was")
+			w.stop("i-never-was")
+		}},
+	})
+}
+
+type test struct {
+	name string
+	run  func(*world)
+}
+
+func runAll(t *testing.T, c Config, tests []test) {
+	if c.Patience == 0 {
+		c.Patience = 10 * time.Second
+	}
+	for n, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			w := &world{T: t, c: c, p: c.Open(t)}
+			if c.Parallel {
+				t.Parallel()
+			}
+			w := &world{T: t, c: c}
+			for i, to := range []*string{&w.controllerA, &w.controllerB, &w.controllerC} {
+				*to = fmt.Sprintf("c0000000-0000-4000-8000-%08x%04x", n, i)
+			}
+			w.open()
 			t.Cleanup(w.clean)
 			test.run(w)
 		})
 	}
 }
 
-// A world is one test with the provider it is about.
+// A world is one test with the provider it is about. Its controllers hold the same machine ids.
 type world struct {
 	*testing.T
 	c Config
 	p provider.Provider
+
+	controllerA, controllerB, controllerC string
+
+	opened []provider.Provider
+}
+
+// open opens the provider again. What it was before stays open until the end.
+func (w *world) open() provider.Provider {
+	w.Helper()
+	w.p = w.c.Open(w.T)
+	w.opened = append(w.opened, w.p)
+	return w.p
 }
 
 func (w *world) request(controller, model, machine string) provider.StartRequest {
@@ -143,7 +193,14 @@ func (w *world) stop(ids ...provider.InstanceID) {
 
 func (w *world) clean() {
 	ctx := context.Background()
-	for _, c := range []string{controllerA, controllerB} {
+	defer func() {
+		for _, p := range w.opened {
+			if c, ok := p.(io.Closer); ok {
+				c.Close()
+			}
+		}
+	}()
+	for _, c := range []string{w.controllerA, w.controllerB} {
 		w.cleanVolumes(ctx, c)
 		all, err := w.p.List(ctx, c)
 		if err != nil {
@@ -158,20 +215,20 @@ func (w *world) clean() {
 }
 
 func started(w *world) {
-	in := w.start(controllerA, modelA, "0")
-	got := w.running(controllerA, in.ID)
+	in := w.start(w.controllerA, modelA, "0")
+	got := w.running(w.controllerA, in.ID)
 	if got.Model != modelA || got.Machine != "0" {
 		w.Errorf("listed as %+v", got)
 	}
 }
 
 func startedTwice(w *world) {
-	in := w.start(controllerA, modelA, "0")
-	w.running(controllerA, in.ID)
-	if again := w.start(controllerA, modelA, "0"); again.ID != in.ID {
+	in := w.start(w.controllerA, modelA, "0")
+	w.running(w.controllerA, in.ID)
+	if again := w.start(w.controllerA, modelA, "0"); again.ID != in.ID {
 		w.Errorf("started %s, then %s for the same machine", in.ID, again.ID)
 	}
-	if ids := w.ids(controllerA); len(ids) != 1 {
+	if ids := w.ids(w.controllerA); len(ids) != 1 {
 		w.Errorf("there are %v", ids)
 	}
 }
@@ -180,10 +237,11 @@ func startedAtOnce(w *world) {
 	const n = 8
 	var wg sync.WaitGroup
 	ids, errs := make([]provider.InstanceID, n), make([]error, n)
-	providers := []provider.Provider{w.p, w.c.Open(w.T)} // two controllers at once, for the moment of a change of leader
+	first := w.p
+	providers := []provider.Provider{first, w.open()} // two controllers at once, for the moment of a change of leader
 	for i := range n {
 		wg.Go(func() {
-			in, err := providers[i%2].Start(w.Context(), w.request(controllerA, modelA, "0"))
+			in, err := providers[i%2].Start(w.Context(), w.request(w.controllerA, modelA, "0"))
 			ids[i], errs[i] = in.ID, err
 		})
 	}
@@ -192,94 +250,94 @@ func startedAtOnce(w *world) {
 		w.Fatal(err)
 	}
 	slices.Sort(ids)
-	if got := slices.Compact(ids); len(got) != 1 || !slices.Equal(w.ids(controllerA), got) {
-		w.Errorf("started %v, there are %v", got, w.ids(controllerA))
+	if got := slices.Compact(ids); len(got) != 1 || !slices.Equal(w.ids(w.controllerA), got) {
+		w.Errorf("started %v, there are %v", got, w.ids(w.controllerA))
 	}
 }
 
 func apart(w *world) {
-	a, b := w.start(controllerA, modelA, "0"), w.start(controllerA, modelA, "1")
-	a, b = w.running(controllerA, a.ID), w.running(controllerA, b.ID)
+	a, b := w.start(w.controllerA, modelA, "0"), w.start(w.controllerA, modelA, "1")
+	a, b = w.running(w.controllerA, a.ID), w.running(w.controllerA, b.ID)
 	if a.ID == b.ID || a.Addresses[0] == b.Addresses[0] {
 		w.Errorf("%+v and %+v are not apart", a, b)
 	}
 	w.stop(a.ID)
-	w.running(controllerA, b.ID)
-	if ids := w.ids(controllerA); !slices.Equal(ids, []provider.InstanceID{b.ID}) {
+	w.running(w.controllerA, b.ID)
+	if ids := w.ids(w.controllerA); !slices.Equal(ids, []provider.InstanceID{b.ID}) {
 		w.Errorf("with the other one stopped there are %v", ids)
 	}
 }
 
 func models(w *world) {
-	a, b := w.start(controllerA, modelA, "0"), w.start(controllerA, modelB, "0")
+	a, b := w.start(w.controllerA, modelA, "0"), w.start(w.controllerA, modelB, "0")
 	if a.ID == b.ID {
 		w.Fatalf("%s serves two models", a.ID)
 	}
-	if ids := w.ids(controllerA); len(ids) != 2 {
+	if ids := w.ids(w.controllerA); len(ids) != 2 {
 		w.Errorf("there are %v", ids)
 	}
 }
 
 func controllers(w *world) {
-	a, b := w.start(controllerA, modelA, "0"), w.start(controllerB, modelA, "0")
-	if ids := w.ids(controllerA); !slices.Equal(ids, []provider.InstanceID{a.ID}) {
+	a, b := w.start(w.controllerA, modelA, "0"), w.start(w.controllerB, modelA, "0")
+	if ids := w.ids(w.controllerA); !slices.Equal(ids, []provider.InstanceID{a.ID}) {
 		w.Errorf("one controller has %v", ids)
 	}
-	if ids := w.ids(controllerB); !slices.Equal(ids, []provider.InstanceID{b.ID}) {
+	if ids := w.ids(w.controllerB); !slices.Equal(ids, []provider.InstanceID{b.ID}) {
 		w.Errorf("the other controller has %v", ids)
 	}
-	if ids := w.ids("c0000000-0000-4000-8000-00000000000f"); len(ids) != 0 {
+	if ids := w.ids(w.controllerC); len(ids) != 0 {
 		w.Errorf("a third controller has %v", ids)
 	}
 }
 
 func stopped(w *world) {
-	a, b := w.start(controllerA, modelA, "0"), w.start(controllerA, modelA, "1")
+	a, b := w.start(w.controllerA, modelA, "0"), w.start(w.controllerA, modelA, "1")
 	w.stop(a.ID, b.ID)
-	w.await("both gone", func() bool { return len(w.ids(controllerA)) == 0 })
+	w.await("both gone", func() bool { return len(w.ids(w.controllerA)) == 0 })
 	w.stop(a.ID, b.ID)
 }
 
 func stoppedUnknown(w *world) {
 	w.stop()
 	w.stop("i-never-was")
-	in := w.start(controllerA, modelA, "0")
+	in := w.start(w.controllerA, modelA, "0")
 	w.stop("i-never-was", in.ID)
-	w.await("the known one gone", func() bool { return len(w.ids(controllerA)) == 0 })
+	w.await("the known one gone", func() bool { return len(w.ids(w.controllerA)) == 0 })
 }
 
 func adopted(w *world) {
-	in := w.start(controllerA, modelA, "0")
-	before := w.running(controllerA, in.ID)
-	w.p = w.c.Open(w.T)
-	after := w.running(controllerA, in.ID)
+	in := w.start(w.controllerA, modelA, "0")
+	before := w.running(w.controllerA, in.ID)
+	w.open()
+	after := w.running(w.controllerA, in.ID)
 	if !slices.Equal(before.Addresses, after.Addresses) {
 		w.Errorf("the addresses were %v and are %v", before.Addresses, after.Addresses)
 	}
-	if again := w.start(controllerA, modelA, "0"); again.ID != in.ID {
+	if again := w.start(w.controllerA, modelA, "0"); again.ID != in.ID {
 		w.Errorf("started %s, adopted as %s", in.ID, again.ID)
 	}
-	w.p = w.c.Open(w.T)
+	w.open()
 	w.stop(in.ID)
-	w.await("the adopted one gone", func() bool { return len(w.ids(controllerA)) == 0 })
+	w.await("the adopted one gone", func() bool { return len(w.ids(w.controllerA)) == 0 })
 }
 
 func again(w *world) {
-	in := w.start(controllerA, modelA, "0")
+	in := w.start(w.controllerA, modelA, "0")
 	w.stop(in.ID)
-	w.await("it gone", func() bool { return len(w.ids(controllerA)) == 0 })
-	in = w.start(controllerA, modelA, "0")
-	w.running(controllerA, in.ID)
+	w.await("it gone", func() bool { return len(w.ids(w.controllerA)) == 0 })
+	in = w.start(w.controllerA, modelA, "0")
+	w.running(w.controllerA, in.ID)
 }
 
 func refused(w *world) {
-	req := w.request(controllerA, modelA, "0")
+	req := w.request(w.controllerA, modelA, "0")
 	arch := "pdp11"
 	req.Constraints.Arch = &arch
 	if in, err := w.p.Start(w.Context(), req); !errors.Is(err, provider.ErrRefused) {
 		w.Errorf("asked for a pdp11, got %+v and %v; want an error that wraps ErrRefused", in, err)
 	}
-	if ids := w.ids(controllerA); len(ids) != 0 {
+	if ids := w.ids(w.controllerA); len(ids) != 0 {
 		w.Errorf("refused, but there are %v", ids)
 	}
 }
@@ -292,8 +350,8 @@ func shell(w *world) {
 	if _, err := s.Shell(w.Context(), "i-never-was"); !errors.Is(err, provider.ErrNotFound) {
 		w.Errorf("a shell on an unknown instance: %v; want an error that wraps ErrNotFound", err)
 	}
-	in := w.start(controllerA, modelA, "0")
-	w.running(controllerA, in.ID)
+	in := w.start(w.controllerA, modelA, "0")
+	w.running(w.controllerA, in.ID)
 	sh, err := s.Shell(w.Context(), in.ID)
 	if err != nil {
 		w.Fatal(err)

@@ -45,7 +45,7 @@ func (w *world) volumes(v provider.Volumer, controller string) []provider.Volume
 
 func (w *world) find(v provider.Volumer, id provider.VolumeID) (provider.Volume, bool) {
 	w.Helper()
-	all := w.volumes(v, controllerA)
+	all := w.volumes(v, w.controllerA)
 	i := slices.IndexFunc(all, func(have provider.Volume) bool { return have.ID == id })
 	if i < 0 {
 		return provider.Volume{}, false
@@ -99,26 +99,26 @@ func (w *world) cleanVolumes(ctx context.Context, controller string) {
 
 func volumeOnce(w *world) {
 	v := w.volumer()
-	in := w.running(controllerA, w.start(controllerA, modelA, "0").ID)
-	a, b := w.volume(v, controllerA, modelA, "data-0", in), w.volume(v, controllerA, modelA, "data-0", in)
+	in := w.running(w.controllerA, w.start(w.controllerA, modelA, "0").ID)
+	a, b := w.volume(v, w.controllerA, modelA, "data-0", in), w.volume(v, w.controllerA, modelA, "data-0", in)
 	if a.ID != b.ID {
 		w.Errorf("made %s, then %s for the same storage", a.ID, b.ID)
 	}
-	w.p = w.c.Open(w.T)
+	w.open()
 	v = w.volumer()
-	if again := w.volume(v, controllerA, modelA, "data-0", in); again.ID != a.ID {
+	if again := w.volume(v, w.controllerA, modelA, "data-0", in); again.ID != a.ID {
 		w.Errorf("a new provider made %s beside %s", again.ID, a.ID)
 	}
-	if all := w.volumes(v, controllerA); len(all) != 1 || all[0].ID != a.ID || all[0].Instance != "" {
+	if all := w.volumes(v, w.controllerA); len(all) != 1 || all[0].ID != a.ID || all[0].Instance != "" {
 		w.Errorf("there are %+v", all)
 	}
 }
 
 func volumeMoves(w *world) {
 	v := w.volumer()
-	one := w.running(controllerA, w.start(controllerA, modelA, "0").ID)
-	two := w.running(controllerA, w.start(controllerA, modelA, "1").ID)
-	vol := w.volume(v, controllerA, modelA, "data-0", one)
+	one := w.running(w.controllerA, w.start(w.controllerA, modelA, "0").ID)
+	two := w.running(w.controllerA, w.start(w.controllerA, modelA, "1").ID)
+	vol := w.volume(v, w.controllerA, modelA, "data-0", one)
 	first := w.attach(v, vol.ID, one.ID)
 	if again := w.attach(v, vol.ID, one.ID); again.Device != first.Device || again.Dir != first.Dir {
 		w.Errorf("attached again it was moved from %+v to %+v", first, again)
@@ -143,50 +143,50 @@ func volumeMoves(w *world) {
 
 func volumeOutlives(w *world) {
 	v := w.volumer()
-	one := w.running(controllerA, w.start(controllerA, modelA, "0").ID)
-	vol := w.volume(v, controllerA, modelA, "data-0", one)
+	one := w.running(w.controllerA, w.start(w.controllerA, modelA, "0").ID)
+	vol := w.volume(v, w.controllerA, modelA, "data-0", one)
 	w.attach(v, vol.ID, one.ID)
 	w.stop(one.ID)
-	w.await("the machine gone", func() bool { return len(w.ids(controllerA)) == 0 })
+	w.await("the machine gone", func() bool { return len(w.ids(w.controllerA)) == 0 })
 	if _, there := w.find(v, vol.ID); !there {
 		w.Fatal("the volume went with the machine")
 	}
 	w.detach(v, vol.ID, one.ID)
-	two := w.running(controllerA, w.start(controllerA, modelA, "1").ID)
+	two := w.running(w.controllerA, w.start(w.controllerA, modelA, "1").ID)
 	w.attach(v, vol.ID, two.ID)
 }
 
 func volumeDeleted(w *world) {
 	v := w.volumer()
-	in := w.running(controllerA, w.start(controllerA, modelA, "0").ID)
-	a, b := w.volume(v, controllerA, modelA, "data-0", in), w.volume(v, controllerA, modelA, "data-1", in)
+	in := w.running(w.controllerA, w.start(w.controllerA, modelA, "0").ID)
+	a, b := w.volume(v, w.controllerA, modelA, "data-0", in), w.volume(v, w.controllerA, modelA, "data-1", in)
 	w.attach(v, a.ID, in.ID)
 	if err := v.DeleteVolume(w.Context(), a.ID); err == nil {
 		w.Error("a volume was deleted that an instance has")
 	}
 	w.detach(v, a.ID, in.ID)
 	w.await("both deleted", func() bool { return v.DeleteVolume(w.Context(), a.ID, b.ID) == nil })
-	w.await("none listed", func() bool { return len(w.volumes(v, controllerA)) == 0 })
+	w.await("none listed", func() bool { return len(w.volumes(v, w.controllerA)) == 0 })
 	if err := v.DeleteVolume(w.Context(), a.ID, b.ID); err != nil {
 		w.Errorf("deleted again: %v", err)
 	}
-	if again := w.volume(v, controllerA, modelA, "data-0", in); again.Instance != "" {
+	if again := w.volume(v, w.controllerA, modelA, "data-0", in); again.Instance != "" {
 		w.Errorf("made again it is %+v", again)
 	}
 }
 
 func volumesApart(w *world) {
 	v := w.volumer()
-	in := w.running(controllerA, w.start(controllerA, modelA, "0").ID)
-	a, b := w.volume(v, controllerA, modelA, "data-0", in), w.volume(v, controllerA, modelB, "data-0", in)
-	c := w.volume(v, controllerB, modelA, "data-0", in)
+	in := w.running(w.controllerA, w.start(w.controllerA, modelA, "0").ID)
+	a, b := w.volume(v, w.controllerA, modelA, "data-0", in), w.volume(v, w.controllerA, modelB, "data-0", in)
+	c := w.volume(v, w.controllerB, modelA, "data-0", in)
 	if a.ID == b.ID || a.ID == c.ID || b.ID == c.ID {
 		w.Errorf("%s, %s and %s are not apart", a.ID, b.ID, c.ID)
 	}
-	if all := w.volumes(v, controllerA); len(all) != 2 {
+	if all := w.volumes(v, w.controllerA); len(all) != 2 {
 		w.Errorf("one controller has %+v", all)
 	}
-	if all := w.volumes(v, controllerB); len(all) != 1 || all[0].ID != c.ID {
+	if all := w.volumes(v, w.controllerB); len(all) != 1 || all[0].ID != c.ID {
 		w.Errorf("the other controller has %+v", all)
 	}
 }
@@ -196,8 +196,8 @@ func volumeUnknown(w *world) {
 	if err := v.DeleteVolume(w.Context()); err != nil {
 		w.Errorf("delete nothing: %v", err)
 	}
-	in := w.running(controllerA, w.start(controllerA, modelA, "0").ID)
-	vol := w.volume(v, controllerA, modelA, "data-0", in)
+	in := w.running(w.controllerA, w.start(w.controllerA, modelA, "0").ID)
+	vol := w.volume(v, w.controllerA, modelA, "data-0", in)
 	w.attach(v, vol.ID, in.ID)
 	w.detach(v, vol.ID, in.ID)
 	w.await("it deleted", func() bool { return v.DeleteVolume(w.Context(), vol.ID) == nil })

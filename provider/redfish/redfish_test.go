@@ -16,17 +16,14 @@ import (
 	"time"
 
 	"github.com/grigri/grigri/provider"
-	"github.com/grigri/grigri/provider/plugin"
+	"github.com/grigri/grigri/provider/plugin/plugintest"
 	"github.com/grigri/grigri/provider/providertest"
 	"github.com/grigri/grigri/provider/redfish"
 )
 
-// TestMain makes the tests their own plugin.
+// The tests are their own plugin.
 func TestMain(m *testing.M) {
-	if os.Getenv("GRIGRI_PROVIDER") != "" {
-		plugin.Serve(func(s provider.Spec) (provider.Provider, error) { return redfish.Open(s) })
-		os.Exit(0)
-	}
+	plugintest.Main(func(s provider.Spec) (provider.Provider, error) { return redfish.Open(s) })
 	os.Exit(m.Run())
 }
 
@@ -125,42 +122,26 @@ func spec(t *testing.T, urls map[string]string) provider.Spec {
 
 func TestContract(t *testing.T) {
 	urls := emulate(t, "a", "b", "c")
-	hash, err := plugin.Hash(os.Args[0])
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, how := range []string{"directly", "as a plugin"} {
 		t.Run(how, func(t *testing.T) {
-			specs, opened := map[*testing.T]provider.Spec{}, map[*testing.T][]io.Closer{}
+			specs := map[*testing.T]provider.Spec{}
 			providertest.Run(t, providertest.Config{
 				Patience: time.Minute,
 				Init: func(m string) provider.Init {
 					return provider.Init{Script: []byte("#!/bin/sh\necho machine " + m + "\n")}
 				},
 				Open: func(t *testing.T) provider.Provider {
-					s, ok := specs[t]
-					if !ok {
-						s = spec(t, urls)
-						s.Cloud.PluginHash = hash
-						specs[t] = s
-						t.Cleanup(func() { // after the contract's own
-							for _, c := range opened[t] {
-								c.Close()
-							}
-						})
+					if _, ok := specs[t]; !ok {
+						specs[t] = spec(t, urls)
 					}
-					if how == "directly" {
-						p, err := redfish.Open(s)
-						if err != nil {
-							t.Fatal(err)
-						}
+					if how == "as a plugin" {
+						p, _ := plugintest.Open(t, specs[t])
 						return p
 					}
-					p, err := plugin.Open(plugin.Config{File: os.Args[0], Spec: s})
+					p, err := redfish.Open(specs[t])
 					if err != nil {
 						t.Fatal(err)
 					}
-					opened[t] = append(opened[t], p.(io.Closer))
 					return p
 				},
 			})

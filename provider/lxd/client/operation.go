@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"golang.org/x/sync/errgroup"
 )
 
 // statusSuccess is the lowest status of an operation that has ended, and that of one that has ended well.
@@ -91,43 +92,79 @@ func (o *Operation) Cancel(ctx context.Context) error {
 	return err
 }
 
+// firstSilence is how long no event is taken for no news. Then LXD is asked, and after that twice as long is waited.
+const firstSilence = time.Second
+
+// byEvents hears of the end by an event. LXD takes a listener for one a moment after it has answered him, and a connection may
+// die in silence: when there is silence, LXD is asked.
 func (o *Operation) byEvents(ctx context.Context) (OperationInfo, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	events, err := o.s.websocket(ctx, path("events"), url.Values{"type": {"operation"}})
 	if err != nil {
 		return OperationInfo{}, err
 	}
 	defer events.CloseNow()
 	events.SetReadLimit(maxEvent)
-	// Asked only now: an end before is in the answer, and one after is among the events.
-	info, err := o.s.GetOperation(ctx, o.id)
-	for err == nil && !info.ended() {
-		info, err = o.next(ctx, events, info)
+	heard, listening := make(chan OperationInfo), errgroup.Group{}
+	listening.Go(func() error {
+		defer close(heard)
+		return o.listen(ctx, events, heard)
+	})
+	for silence := firstSilence; ; silence = min(2*silence, o.s.args.Patience) {
+		// Asked only now: an end before is in the answer, and one after is among the events.
+		info, err := o.s.GetOperation(ctx, o.id)
+		if err != nil || info.ended() {
+			return info, err
+		}
+		for quiet := time.After(silence); quiet != nil; {
+			select {
+			case <-quiet:
+				quiet = nil
+			case info, ok := <-heard:
+				if !ok {
+					return info, listening.Wait()
+				}
+				if info.ended() {
+					return info, nil
+				}
+			}
+		}
 	}
-	return info, err
 }
 
 const maxEvent = 1 << 20
 
-// next reads one event.
-func (o *Operation) next(ctx context.Context, events *websocket.Conn, last OperationInfo) (OperationInfo, error) {
-	ctx, cancel := context.WithTimeout(ctx, o.s.args.Patience) // a connection that died in silence is found out by asking
-	defer cancel()
-	_, data, err := events.Read(ctx)
-	if err != nil {
-		return last, err
+// listen passes on what is heard of the operation, until the events end.
+func (o *Operation) listen(ctx context.Context, events *websocket.Conn, heard chan<- OperationInfo) error {
+	for {
+		_, data, err := events.Read(ctx)
+		if err != nil {
+			return err
+		}
+		var event struct {
+			Type     string          `json:"type"`
+			Metadata json.RawMessage `json:"metadata"`
+		}
+		var info OperationInfo
+		if err := json.Unmarshal(data, &event); err != nil {
+			return err
+		}
+		if event.Type != "operation" {
+			continue
+		}
+		if err := json.Unmarshal(event.Metadata, &info); err != nil {
+			return err
+		}
+		if info.ID != o.id {
+			continue
+		}
+		select {
+		case heard <- info:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	var event struct {
-		Type     string          `json:"type"`
-		Metadata json.RawMessage `json:"metadata"`
-	}
-	if err := json.Unmarshal(data, &event); err != nil || event.Type != "operation" {
-		return last, err
-	}
-	var info OperationInfo
-	if err := json.Unmarshal(event.Metadata, &info); err != nil || info.ID != o.id {
-		return last, err
-	}
-	return info, nil
 }
 
 func (o *Operation) byAsking(ctx context.Context) (OperationInfo, error) {
