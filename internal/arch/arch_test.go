@@ -84,6 +84,7 @@ var may = map[string]string{
 	"internal/initscript":         "internal/agentapi provider",
 	"internal/lxdtest":            "",
 	"internal/mototest":           "",
+	"internal/mototest/bodies":    "internal/lxdtest internal/mototest",
 	"internal/install":            "internal/initscript provider",
 	"internal/pki":                "state",
 	"internal/programs":           "internal/initscript internal/pki",

@@ -160,6 +160,9 @@ func (s *Server) LXC(tb testing.TB, args ...string) string {
 // Try is LXC for those who want the error.
 func (s *Server) Try(args ...string) (string, error) { return s.lxc("", args...) }
 
+// TryInput is Try for an lxc that reads.
+func (s *Server) TryInput(stdin string, args ...string) (string, error) { return s.lxc(stdin, args...) }
+
 func (s *Server) lxc(stdin string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
@@ -54,12 +55,16 @@ func Images() []Image {
 
 // A Server is a running moto behind its proxy.
 type Server struct {
-	URL string // of the proxy
+	URL    string // of the proxy
+	Direct string // of moto itself: what is asked there meets no faults, and is not counted
 
-	mu     sync.Mutex
-	faults []*Fault
-	calls  map[string]int
-	tokens map[string]*remembered
+	proxy http.Handler
+
+	mu      sync.Mutex
+	faults  []*Fault
+	calls   map[string]int
+	tokens  map[string]*remembered
+	reboots map[string]int
 }
 
 // Start starts a server, which ends with the test. Without moto the test is skipped, or fails where CI is set.
@@ -76,8 +81,9 @@ func Start(t *testing.T) *Server {
 	if err != nil {
 		t.Fatalf("start moto: %v", err)
 	}
-	s := &Server{calls: map[string]int{}, tokens: map[string]*remembered{}}
-	proxy := httptest.NewServer(s.handler(backend, httputil.NewSingleHostReverseProxy(backend)))
+	s := &Server{Direct: backend.String(), calls: map[string]int{}, tokens: map[string]*remembered{}, reboots: map[string]int{}}
+	s.proxy = s.handler(backend, httputil.NewSingleHostReverseProxy(backend))
+	proxy := httptest.NewServer(s.proxy)
 	t.Cleanup(func() {
 		proxy.CloseClientConnections()
 		proxy.Close()

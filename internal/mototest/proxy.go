@@ -70,6 +70,21 @@ func (s *Server) Calls(action string) int {
 	return s.calls[action]
 }
 
+// Reboots is how often the instance has been told to reboot, which moto's own API does not show.
+func (s *Server) Reboots(instance string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reboots[instance]
+}
+
+func (s *Server) rebooted(form url.Values) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for n := 1; form.Has(fmt.Sprintf("InstanceId.%d", n)); n++ {
+		s.reboots[form.Get(fmt.Sprintf("InstanceId.%d", n))]++
+	}
+}
+
 func (s *Server) fault(action string, form url.Values) *Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,6 +115,9 @@ func (s *Server) handler(backend *url.URL, forward *httputil.ReverseProxy) http.
 			again.Body, again.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 			again.Header.Del("Accept-Encoding")
 			forward.ServeHTTP(rec, again)
+			if action == "RebootInstances" && rec.Code == http.StatusOK {
+				s.rebooted(form)
+			}
 			return rec
 		}
 		call := func() *httptest.ResponseRecorder { return s.idempotent(action, form, pass, r, backend) }
