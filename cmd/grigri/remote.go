@@ -136,7 +136,9 @@ func (r *remote) start(ctx context.Context, p *progress) error {
 func (r *remote) relocate(ctx context.Context) (err error) {
 	r.there = provider.Spec{Cloud: r.cloud, Region: r.entry.Region, Credential: r.credential}
 	if p, ok := r.provider.(provider.Relocator); ok {
-		r.there, err = p.Relocate(ctx, r.entry.UUID)
+		if r.there, err = p.Relocate(ctx, r.entry.UUID); err == nil && r.there.Credential.AuthType != r.credential.AuthType {
+			r.c.infof("the controller will prove itself to cloud %q with a credential of type %q", r.cloud.Name, r.there.Credential.AuthType)
+		}
 	}
 	return err
 }

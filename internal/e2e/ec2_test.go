@@ -1,116 +1,205 @@
 package e2e
 
 import (
-	"encoding/base64"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
 	"github.com/grigri/grigri/internal/lxdtest"
 	"github.com/grigri/grigri/internal/mototest"
+	"github.com/grigri/grigri/internal/mototest/bodies"
 	"github.com/grigri/grigri/state"
 )
 
-// The whole life of a model in EC2. The cloud is an emulator, which starts no machines: the user data that it was given boots one
-// for real, a container with cloud-init.
-func TestAModelLivesInEC2(t *testing.T) {
+// secretKey is the cloud's credential, which must be in no user data and in no log.
+const secretKey = "wJalrXUtnFEMI/K7MDENG/a-secret-of-this-test"
+
+var limited = mototest.Fault{Status: 503, Code: "RequestLimitExceeded", Text: "Request limit exceeded."}
+
+// The whole life of an environment in EC2, from bootstrap to the last trace. The cloud is an emulator, whose instances have bodies:
+// containers that boot with their user data, and which are reached as their security groups say.
+func TestAnEnvironmentLivesInEC2(t *testing.T) {
 	lxd := lxdtest.Start(t)
 	cloud := mototest.Start(t)
-	e := newEnvironment(t, "here")
-	host, _, err := net.SplitHostPort(lxd.Address)
+	world := bodies.Start(t, cloud, lxd)
+	outside := world.Outsider(t)
+	w := ec2World{newClient(t, "far"), cloud, world}
+	t.Cleanup(w.end)
+	w.addCloud()
+
+	w.refuses()
+	failed := make(chan error, 1)
+	go func() { failed <- w.fails() }()
+	w.throttle("RunInstances")
+	said, err := w.both("bootstrap", "emulated/us-east-1", "far", "--bootstrap-constraints", "mem=4G")
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.moveTo(host)
-	w := ec2World{e, cloud, ec2.New(ec2.Options{Region: "us-east-1", BaseEndpoint: aws.String(cloud.URL),
-		Credentials: credentials.NewStaticCredentialsProvider("AKIAEMULATED", "emulated", "")})}
-	w.addModel()
+	if err := <-failed; err != nil {
+		t.Fatal(err)
+	}
+	controller := w.instances(1)[0]
+	w.isOurs(controller, "0", "t3a.medium")
+	w.keysAreGone(controller)
 
 	// What goes wrong at first is tried again.
-	cloud.Inject(mototest.Fault{Action: "RunInstances", Times: 2, Status: 503, Code: "RequestLimitExceeded", Text: "Request limit exceeded."})
+	w.must("add-model", "away", "--credential", "me")
+	w.throttle("RunInstances")
 	cloud.Inject(mototest.Fault{Action: "RunInstances", Code: "InsufficientInstanceCapacity", Text: "We currently do not have sufficient capacity."})
 	cloud.Inject(mototest.Fault{Action: "RunInstances", After: true, Drop: true})
-	e.must("deploy", "./testdata/ec2web", "web", "--constraints", "instance-type=t3.small root-disk=20G")
-	web := w.instances(1)[0]
+	w.must("deploy", "./testdata/ec2web", "web", "-n", "2", "--constraints", "instance-type=t3.small root-disk=20G")
+	w.settled(map[state.ApplicationName]int{"web": 2})
 	if n := cloud.Pending(); n != 0 {
 		t.Errorf("%d faults have not happened", n)
 	}
-	if tags := tagsOf(web.Tags); tags["grigri-machine"] != "0" || !strings.HasPrefix(tags["Name"], "grigri-") || len(tags["grigri-model-uuid"]) != 36 {
-		t.Errorf("tags %v", tags)
-	}
-	if aws.ToString(web.ImageId) != "ami-debian12new" || web.InstanceType != "t3.small" || web.MetadataOptions.HttpTokens != types.HttpTokensStateRequired {
-		t.Errorf("image %s, type %s, metadata %s", aws.ToString(web.ImageId), web.InstanceType, web.MetadataOptions.HttpTokens)
+	one, two := w.machine("0"), w.machine("1")
+	w.isOurs(one, "0", "t3.small")
+	if aws.ToString(one.SubnetId) == aws.ToString(two.SubnetId) && cloud.Pending() == 0 {
+		t.Log("both are in one zone: the other was full for a moment") // the fault says so of the first that is asked for
 	}
 
-	machine := lxd.Launch(t, "web", lxdtest.Options{UserData: w.userData(web)})
-	e.settled(map[state.ApplicationName]int{"web": 1})
-	machine.Exec(t, "systemctl", "is-active", "grigri-machine-0")
-	if rules := w.rules("0"); rules != "" {
-		t.Errorf("nothing is exposed, and open is %s", rules)
+	// From outside each port is closed until it is exposed, and open to whom it is exposed.
+	me, other := outside.Addresses[0], outside.Addresses[1]
+	address := func(in types.Instance) string { return aws.ToString(in.PrivateIpAddress) }
+	if _, err := outside.Fetch(me, address(one), 8080); err == nil {
+		t.Error("nothing is exposed, and it is reached")
 	}
-	e.must("expose", "web")
-	w.until("0", "8080<0.0.0.0/0 8080<::/0")
-	e.must("expose", "web", "--to-cidrs", "192.0.2.0/24")
-	w.until("0", "8080<192.0.2.0/24")
-	e.must("unexpose", "web")
-	w.until("0", "")
+	w.must("expose", "web")
+	for _, in := range []types.Instance{one, two} {
+		outside.Until(t, me, address(in), 8080, true)
+		outside.Until(t, other, address(in), 8080, true)
+	}
+	w.must("expose", "web", "--to-cidrs", me+"/32")
+	outside.Until(t, other, address(one), 8080, false)
+	outside.Until(t, me, address(one), 8080, true)
+	if page, err := outside.Fetch(me, address(two), 8080); err != nil || page != "web/1\n" {
+		t.Errorf("web/1 says %q, %v", page, err)
+	}
 
-	// More machines, which never come up, and go all the same.
-	e.must("add-unit", "web", "-n", "2")
-	zones := map[string]bool{}
-	for _, in := range w.instances(3) {
-		zones[aws.ToString(in.Placement.AvailabilityZone)] = true
+	// A machine that reboots comes back with its units.
+	if _, err := w.world.Cloud().RebootInstances(t.Context(), &ec2.RebootInstancesInput{InstanceIds: []string{*one.InstanceId}}); err != nil {
+		t.Fatal(err)
 	}
-	if len(zones) < 2 { // the first machine is not where it was to be
-		t.Errorf("three machines are in the zones %v", zones)
-	}
-	cloud.Inject(mototest.Fault{Action: "TerminateInstances", Times: 2, Status: 503, Code: "RequestLimitExceeded", Text: "Request limit exceeded."})
+	outside.Until(t, me, address(one), 8080, false)
+	outside.Until(t, me, address(one), 8080, true)
+	w.must("unexpose", "web")
+	outside.Until(t, me, address(one), 8080, false)
+
+	// Less, with an answer that is lost.
 	cloud.Inject(mototest.Fault{Action: "TerminateInstances", After: true, Drop: true})
-	e.must("remove-machine", "--no-prompt", "--force", "1", "2")
-	w.instances(1)
-	e.settled(map[state.ApplicationName]int{"web": 1})
-	e.must("remove-application", "web", "--no-prompt")
-	w.instances(0)
-	e.eventually("the groups are gone", func() error {
-		if groups := w.groups(); len(groups) > 0 {
-			return fmt.Errorf("there are %v", groups)
-		}
-		return nil
-	})
-	e.must("destroy-model", "away", "--no-prompt")
+	w.throttle("TerminateInstances")
+	w.must("remove-unit", "web/1", "--no-prompt")
+	w.instances(2)
+	w.settled(map[state.ApplicationName]int{"web": 1})
+	w.noSecretIn(said, controller, one)
+
+	w.must("destroy-controller", "far", "--destroy-all-models", "--no-prompt")
+	w.nothing()
+	if out := w.must("controllers", "--format", "json"); strings.Contains(out, `"far"`) {
+		t.Errorf("the client remembers it: %s", out)
+	}
 }
 
-// An ec2World is an environment with a cloud.
+// An ec2World is a client with a cloud.
 type ec2World struct {
 	*environment
 	cloud *mototest.Server
-	raw   *ec2.Client
+	world *bodies.World
 }
 
-func (w ec2World) addModel() {
+func (w ec2World) end() {
+	if !w.Failed() {
+		return
+	}
+	for _, id := range w.world.Living() {
+		out, _ := w.world.Try(id, "sh", "-c", "cloud-init status --long; tail -n 20 /var/log/cloud-init-output.log; journalctl -q -n 40 --no-pager -o cat -u grigrid -u 'grigri-machine-*'; tail -n 20 /var/log/juju/*")
+		w.Logf("%s:\n%s", id, out)
+	}
+	if out, err := w.run("status", "--relations"); err == nil {
+		w.Log(out)
+	}
+	if out, err := w.run("debug-log", "--replay", "--no-tail", "--level", "INFO", "-m", "far:controller"); err == nil {
+		w.Log(last(out, 60))
+	}
+}
+
+func (w ec2World) throttle(action string) {
+	f := limited
+	f.Action, f.Times = action, 2
+	w.cloud.Inject(f)
+}
+
+func (w ec2World) addCloud() {
 	w.Helper()
-	for name, text := range map[string]string{
-		"cloud.yaml":      "clouds:\n  emulated:\n    type: ec2\n    auth-types: [access-key]\n    endpoint: " + w.cloud.URL + "\n    regions:\n      us-east-1: {}\n",
-		"credential.yaml": "credentials:\n  emulated:\n    me: {auth-type: access-key, access-key: AKIAEMULATED, secret-key: emulated}\n",
-	} {
-		if err := os.WriteFile(filepath.Join(w.data, name), []byte(text), 0o600); err != nil {
+	write := func(name string, v any) string {
+		data, err := json.Marshal(v) // which is YAML too
+		if err != nil {
 			w.Fatal(err)
 		}
+		file := filepath.Join(w.data, name)
+		if err := os.WriteFile(file, data, 0o600); err != nil {
+			w.Fatal(err)
+		}
+		return file
 	}
-	w.must("add-cloud", "emulated", "--client", "--controller", w.name, "--file", filepath.Join(w.data, "cloud.yaml"))
-	w.must("add-credential", "emulated", "--client", "--controller", w.name, "--file", filepath.Join(w.data, "credential.yaml"))
-	w.must("add-model", "away", "emulated/us-east-1", "--credential", "me")
+	type object = map[string]any
+	w.must("add-cloud", "emulated", "--client", "--file", write("cloud.yaml", object{"clouds": object{"emulated": object{"type": "ec2", "auth-types": []string{"access-key"},
+		"endpoint": w.world.Endpoint, "ca-certificates": []string{w.world.CA}, "regions": object{bodies.Region: object{}}, "config": object{"vpc-id": w.world.VPC}}}}))
+	w.must("add-credential", "emulated", "--client", "--file", write("credential.yaml", object{"credentials": object{"emulated": object{
+		"me": object{"auth-type": "access-key", "access-key": "AKIAEMULATED", "secret-key": secretKey}}}}))
+}
+
+// refuses is what bootstrap finds out before it makes anything.
+func (w ec2World) refuses() {
+	w.Helper()
+	w.cloud.Inject(mototest.Fault{Action: "DescribeAvailabilityZones", Code: "AuthFailure", Text: "AWS was not able to validate the provided access credentials"})
+	for want, args := range map[string][]string{
+		`grigri update-credential emulated`: {"emulated"},
+		`no region "nowhere"`:               {"emulated/nowhere"},
+	} {
+		if _, err := w.run(append(append([]string{"bootstrap"}, args...), "no")...); err == nil || !strings.Contains(err.Error(), want) {
+			w.Errorf("bootstrap %v: %v, want %q", args, err, want)
+		}
+	}
+	w.nothing()
+}
+
+// fails is a bootstrap that comes to grief on the instance: it says where, with what was said there last, and leaves nothing.
+func (w ec2World) fails() error {
+	out, err := w.both("bootstrap", "emulated", "broken", "--no-switch", "--config", "development=perhaps")
+	if err == nil {
+		return errors.New("a bootstrap with a setting that is none has worked")
+	}
+	for _, want := range []string{"make the controller: exit status", "it said last:", "development", "removing what has been made"} {
+		if !strings.Contains(out+err.Error(), want) {
+			return fmt.Errorf("the bootstrap that fails does not say %q: %w", want, err)
+		}
+	}
+	return nil
+}
+
+// both is run with what is printed to stderr too.
+func (w ec2World) both(args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*patience)
+	defer cancel()
+	cmd := w.command(ctx, args...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("grigri %s: %w: %s", strings.Join(args, " "), err, out.String())
+	}
+	return out.String(), nil
 }
 
 // instances waits until there are so many.
@@ -118,15 +207,11 @@ func (w ec2World) instances(n int) []types.Instance {
 	w.Helper()
 	var live []types.Instance
 	w.eventually(fmt.Sprintf("%d instances", n), func() error {
-		out, err := w.raw.DescribeInstances(w.Context(), &ec2.DescribeInstancesInput{})
+		all, err := w.world.Instances(w.Context())
 		if err != nil {
 			return err
 		}
-		live = nil
-		for _, r := range out.Reservations {
-			live = append(live, r.Instances...)
-		}
-		live = slices.DeleteFunc(live, func(in types.Instance) bool { return in.State.Name == types.InstanceStateNameTerminated })
+		live = slices.DeleteFunc(all, func(in types.Instance) bool { return in.State.Name == types.InstanceStateNameTerminated })
 		if len(live) != n {
 			return fmt.Errorf("there are %d", len(live))
 		}
@@ -135,54 +220,97 @@ func (w ec2World) instances(n int) []types.Instance {
 	return live
 }
 
-// userData is exactly what the instance was given.
-func (w ec2World) userData(in types.Instance) string {
+// machine is the instance of a machine of the model in focus.
+func (w ec2World) machine(id state.MachineID) types.Instance {
 	w.Helper()
-	out, err := w.raw.DescribeInstanceAttribute(w.Context(), &ec2.DescribeInstanceAttributeInput{InstanceId: in.InstanceId, Attribute: types.InstanceAttributeNameUserData})
+	st, err := w.status()
 	if err != nil {
 		w.Fatal(err)
 	}
-	data, err := base64.StdEncoding.DecodeString(aws.ToString(out.UserData.Value))
+	all, err := w.world.Instances(w.Context())
 	if err != nil {
 		w.Fatal(err)
 	}
-	return string(data)
+	i := slices.IndexFunc(all, func(in types.Instance) bool { return aws.ToString(in.InstanceId) == string(st.Machines[id].InstanceID) })
+	if i < 0 {
+		w.Fatalf("machine %s has the instance %q, which is not there", id, st.Machines[id].InstanceID)
+	}
+	return all[i]
 }
 
-func (w ec2World) groups() map[string]types.SecurityGroup {
+// isOurs checks what the emulator has recorded of an instance.
+func (w ec2World) isOurs(in types.Instance, machine string, kind types.InstanceType) {
 	w.Helper()
-	out, err := w.raw.DescribeSecurityGroups(w.Context(), &ec2.DescribeSecurityGroupsInput{Filters: []types.Filter{{Name: aws.String("tag-key"), Values: []string{"grigri-controller-uuid"}}}})
-	if err != nil {
-		w.Fatal(err)
+	tags := tagsOf(in.Tags)
+	if tags["grigri-machine"] != machine || !strings.HasPrefix(tags["Name"], "grigri-") || len(tags["grigri-model-uuid"]) != 36 || len(tags["grigri-controller-uuid"]) != 36 {
+		w.Errorf("tags %v", tags)
 	}
-	groups := map[string]types.SecurityGroup{}
-	for _, g := range out.SecurityGroups {
-		groups[tagsOf(g.Tags)["grigri-machine"]] = g
+	if aws.ToString(in.ImageId) != "ami-debian12new" || in.InstanceType != kind || in.MetadataOptions.HttpTokens != types.HttpTokensStateRequired {
+		w.Errorf("image %s, type %s, metadata %s", aws.ToString(in.ImageId), in.InstanceType, in.MetadataOptions.HttpTokens)
 	}
-	return groups
 }
 
-// rules is what is open on the machine, and for whom.
-func (w ec2World) rules(machine string) string {
+// keysAreGone checks that with what the user data of the controller's instance holds nobody gets in, or passes for it.
+func (w ec2World) keysAreGone(in types.Instance) {
 	w.Helper()
-	var out []string
-	for _, p := range w.groups()[machine].IpPermissions {
-		for _, r := range p.IpRanges {
-			out = append(out, fmt.Sprintf("%d<%s", *p.FromPort, *r.CidrIp))
+	data := w.world.UserData()[*in.InstanceId]
+	_, key, _ := strings.Cut(data, "PRIVATE KEY-----\n")
+	lines := strings.Split(key, "\n")
+	if len(lines) < 4 {
+		w.Fatal("the user data has no key: this test sees nothing")
+	}
+	key = lines[2] // of a key's lines the first is always the same
+	if out, err := w.world.Try(*in.InstanceId, "sh", "-c", "cat /etc/ssh/ssh_host_*_key /root/.ssh/authorized_keys"); err != nil || strings.Contains(out, key) || strings.Contains(out, "grigri") {
+		w.Errorf("keys that the user data holds are in use still: %v\n%s", err, out)
+	}
+}
+
+// noSecretIn checks that the cloud's credential is in no log and no user data.
+func (w ec2World) noSecretIn(said string, in ...types.Instance) {
+	w.Helper()
+	places := map[string]string{"what bootstrap says": said, "grigri status": w.must("status", "--format", "yaml")}
+	for id, text := range w.world.UserData() {
+		places["the user data of "+id] = text
+	}
+	logs := "journalctl -q --no-pager; find /var/log -name 'journal' -prune -o -type f -exec cat {} +; cat /var/lib/cloud/instance/user-data.txt; for f in /proc/[0-9]*/cmdline; do tr '\\0' ' ' <$f; done 2>/dev/null"
+	for _, i := range in {
+		out, err := w.world.Try(*i.InstanceId, "sh", "-c", logs+"; true")
+		if err != nil || !strings.Contains(out, "grigri") {
+			w.Errorf("the logs on %s cannot be read, or are empty: %v", *i.InstanceId, err)
 		}
-		for _, r := range p.Ipv6Ranges {
-			out = append(out, fmt.Sprintf("%d<%s", *p.FromPort, *r.CidrIpv6))
+		places["the logs on "+*i.InstanceId] = out
+	}
+	places["debug-log"] = w.must("debug-log", "--replay", "--no-tail", "-m", "far:controller") + w.must("debug-log", "--replay", "--no-tail")
+	for where, text := range places {
+		if i := strings.Index(text, secretKey); i >= 0 {
+			w.Errorf("%s: the secret key is in it, after %q", where, text[max(0, i-100):i])
 		}
 	}
-	slices.Sort(out)
-	return strings.Join(out, " ")
 }
 
-func (w ec2World) until(machine, want string) {
+// nothing checks that there is nothing of ours in the cloud.
+func (w ec2World) nothing() {
 	w.Helper()
-	w.eventually("open on machine "+machine+": "+want, func() error {
-		if got := w.rules(machine); got != want {
-			return fmt.Errorf("it is %q", got)
+	w.instances(0)
+	w.eventually("nothing is left in the cloud", func() error {
+		ours := []types.Filter{{Name: aws.String("tag-key"), Values: []string{"grigri-controller-uuid"}}}
+		groups, err := w.world.API.DescribeSecurityGroups(w.Context(), &ec2.DescribeSecurityGroupsInput{Filters: ours})
+		if err != nil {
+			return err
+		}
+		volumes, err := w.world.API.DescribeVolumes(w.Context(), &ec2.DescribeVolumesInput{})
+		if err != nil {
+			return err
+		}
+		keys, err := w.world.API.DescribeKeyPairs(w.Context(), &ec2.DescribeKeyPairsInput{})
+		if err != nil {
+			return err
+		}
+		if n := len(groups.SecurityGroups) + len(volumes.Volumes) + len(keys.KeyPairs); n > 0 {
+			return fmt.Errorf("there are the groups %v, volumes %v, keys %v", groups.SecurityGroups, volumes.Volumes, keys.KeyPairs)
+		}
+		if living := w.world.Living(); len(living) > 0 {
+			return fmt.Errorf("there live %v", living)
 		}
 		return nil
 	})
@@ -194,43 +322,4 @@ func tagsOf(tags []types.Tag) map[string]string {
 		out[aws.ToString(t.Key)] = aws.ToString(t.Value)
 	}
 	return out
-}
-
-// moveTo has the controller, and its ZooKeeper, listen on another address of this host.
-func (e *environment) moveTo(host string) {
-	e.Helper()
-	all := e.processes()
-	i := slices.IndexFunc(all, func(p process) bool { return p.program() == "grigrid" })
-	if i < 0 {
-		e.Fatal("there is no grigrid")
-	}
-	if err := syscall.Kill(all[i].pid, syscall.SIGTERM); err != nil {
-		e.Fatal(err)
-	}
-	e.eventually("grigrid ends", all[i].ended)
-	for _, path := range []string{e.controllerFile("grigrid.json"), filepath.Join(e.data, "controllers.yaml")} {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			e.Fatal(err)
-		}
-		text := strings.ReplaceAll(string(data), "127.0.0.1:", host+":")
-		text = strings.Replace(text, `"zookeeper": {`, `"zookeeper": {"listen": "`+host+`:0",`, 1)
-		text = strings.Replace(text, `:0",}`, `:0"}`, 1)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			e.Fatal(err)
-		}
-	}
-	log, err := os.OpenFile(e.controllerFile("grigrid.log"), os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		e.Fatal(err)
-	}
-	defer log.Close()
-	cmd := exec.Command(filepath.Join(e.bin, "grigrid"), "run", "--data-dir", e.controllerFile())
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
-		e.Fatal(err)
-	}
-	go func() { _ = cmd.Wait() }() // it is ours, and would stay as a zombie
-	e.again("", "models")
 }

@@ -63,6 +63,16 @@ type environment struct {
 // newEnvironment bootstraps. At the test's end everything is killed, and nothing may be left.
 func newEnvironment(t *testing.T, model string) *environment {
 	t.Helper()
+	e := newClient(t, "e2e")
+	t.Cleanup(e.end)
+	e.must("bootstrap", "local", e.name)
+	e.must("add-model", model)
+	return e
+}
+
+// newClient is an environment that has no controller yet, and is to have one of this name.
+func newClient(t *testing.T, name string) *environment {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("takes a while")
 	}
@@ -73,11 +83,8 @@ func newEnvironment(t *testing.T, model string) *environment {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &environment{T: t, bin: bin, data: data, name: "e2e"}
-	t.Cleanup(e.end)
-	e.must("bootstrap", "local", e.name)
-	e.must("add-model", model)
-	return e
+	t.Cleanup(func() { os.RemoveAll(data) })
+	return &environment{T: t, bin: bin, data: data, name: name}
 }
 
 func (e *environment) end() {
@@ -96,7 +103,6 @@ func (e *environment) end() {
 		e.Errorf("process %d is left: %s", p.pid, strings.Join(p.args, " "))
 		_ = syscall.Kill(p.pid, syscall.SIGKILL)
 	}
-	os.RemoveAll(e.data)
 }
 
 // controllerFile is a file of the controller's own directory.
@@ -108,8 +114,7 @@ func (e *environment) controllerFile(elem ...string) string {
 func (e *environment) run(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(e.bin, "grigri"), args...)
-	cmd.Env = append(os.Environ(), "GRIGRI_DATA="+e.data)
+	cmd := e.command(ctx, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
@@ -117,6 +122,13 @@ func (e *environment) run(args ...string) (string, error) {
 		err = fmt.Errorf("grigri %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(stdout.String()+stderr.String()))
 	}
 	return stdout.String(), err
+}
+
+// command is one of the client's.
+func (e *environment) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, filepath.Join(e.bin, "grigri"), args...)
+	cmd.Env = append(os.Environ(), "GRIGRI_DATA="+e.data)
+	return cmd
 }
 
 func (e *environment) must(args ...string) string {
@@ -157,9 +169,7 @@ func (e *environment) status() (status.Status, error) {
 	var st status.Status
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(e.bin, "grigri"), "status", "--format", "json")
-	cmd.Env = append(os.Environ(), "GRIGRI_DATA="+e.data)
-	out, err := cmd.Output()
+	out, err := e.command(ctx, "status", "--format", "json").Output()
 	if err != nil {
 		return st, err
 	}

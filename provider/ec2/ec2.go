@@ -25,6 +25,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
@@ -53,7 +54,7 @@ type Config struct {
 	Log     *slog.Logger
 }
 
-// A Provider is a provider.Provider, Firewaller, Volumer, Storer, Checker and Sheller.
+// A Provider is a provider.Provider, Firewaller, Volumer, Storer, Checker, Sheller and Relocator.
 type Provider struct {
 	Config
 	settings settings
@@ -164,10 +165,12 @@ func (p *Provider) load(ctx context.Context) (aws.Config, error) {
 			return aws.Config{}, errors.New("a credential of type profile has the attribute profile")
 		}
 		options = append(options, config.WithSharedConfigProfile(attr["profile"]))
-	case AuthInstanceRole:
-		options = append(options, config.WithCredentialsProvider(aws.NewCredentialsCache(ec2rolecreds.New())))
 	}
-	return config.LoadDefaultConfig(ctx, options...)
+	conf, err := config.LoadDefaultConfig(ctx, options...)
+	if err == nil && p.Spec.Credential.AuthType == AuthInstanceRole {
+		conf.Credentials = aws.NewCredentialsCache(ec2rolecreds.New(func(o *ec2rolecreds.Options) { o.Client = imds.NewFromConfig(conf) }))
+	}
+	return conf, err
 }
 
 func (p *Provider) httpClient() (*awshttp.BuildableClient, error) {

@@ -152,6 +152,8 @@ func TestEmulated(t *testing.T) {
 		{"user data", data},
 		{"volumes", volumes},
 		{"check", check},
+		{"no default VPC", noDefault},
+		{"what a controller gets", relocated},
 		{"throttled", throttled},
 		{"an answer that is lost", lost},
 		{"an answer that comes late", late},
