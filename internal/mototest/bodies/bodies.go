@@ -24,6 +24,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/grigri/grigri/internal/lxdtest"
 	"github.com/grigri/grigri/internal/mototest"
@@ -63,11 +64,11 @@ func Start(t *testing.T, cloud *mototest.Server, lxd *lxdtest.Server) *World {
 	w.Endpoint, w.CA = cloud.ListenTLS(t, w.gateway.String())
 	w.vpc(prefix)
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- w.Run(ctx) }()
+	var running errgroup.Group
+	running.Go(func() error { return w.Run(ctx) })
 	t.Cleanup(func() {
 		cancel()
-		if err := <-ended; err != nil {
+		if err := running.Wait(); err != nil {
 			t.Error(err)
 		}
 		w.end()
