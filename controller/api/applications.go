@@ -118,11 +118,7 @@ func showApplication(ctx context.Context, s *Server, q *request) (any, error) {
 }
 
 func removeApplication(ctx context.Context, s *Server, q *request) (any, error) {
-	name, err := q.application()
-	if err != nil {
-		return nil, err
-	}
-	how, err := q.ending()
+	name, how, err := ending(q, q.application)
 	if err != nil {
 		return nil, err
 	}
@@ -171,15 +167,10 @@ func showConfig(ctx context.Context, s *Server, q *request) (any, error) {
 }
 
 func setConfig(ctx context.Context, s *Server, q *request) (any, error) {
-	var want userapi.Settings
-	name, err := q.application()
-	if err == nil {
-		err = q.decode(&want)
-	}
+	name, want, err := read[userapi.Settings](q, q.application)
 	if err != nil {
 		return nil, err
 	}
-	m := q.model.UUID
 	set := values(want.Set)
 	if text, ok := want.Set["trust"]; ok { // a setting of every application, whatever its charm
 		if set["trust"], err = (setting{value: false}).typed(text); err != nil {
@@ -189,30 +180,19 @@ func setConfig(ctx context.Context, s *Server, q *request) (any, error) {
 	if len(set) == 0 && len(want.Reset) == 0 {
 		return nil, nil
 	}
-	_, err = once(ctx, s, q, m, "", nothing(func(ctx context.Context, r state.Reader, by state.By) (state.Txn, error) {
+	return s.ofModel(ctx, q, func(ctx context.Context, r state.Reader, m state.ModelID, by state.By) (state.Txn, error) {
 		return state.SetConfig(ctx, r, m, by, name, set, want.Reset)
-	}))
-	return nil, err
+	})
 }
 
 func setTrust(ctx context.Context, s *Server, q *request) (any, error) {
-	var want userapi.Trust
-	name, err := q.application()
-	if err == nil {
-		err = q.decode(&want)
-	}
+	name, want, err := read[userapi.Trust](q, q.application)
 	if err != nil {
 		return nil, err
 	}
-	return nil, s.trust(ctx, q, name, want.Trust)
-}
-
-func (s *Server) trust(ctx context.Context, q *request, name state.ApplicationName, trust bool) error {
-	m := q.model.UUID
-	_, err := once(ctx, s, q, m, "", nothing(func(ctx context.Context, r state.Reader, by state.By) (state.Txn, error) {
-		return state.SetTrust(ctx, r, m, by, name, trust)
-	}))
-	return err
+	return s.ofModel(ctx, q, func(ctx context.Context, r state.Reader, m state.ModelID, by state.By) (state.Txn, error) {
+		return state.SetTrust(ctx, r, m, by, name, want.Trust)
+	})
 }
 
 func showConstraints(ctx context.Context, s *Server, q *request) (any, error) {
@@ -221,27 +201,17 @@ func showConstraints(ctx context.Context, s *Server, q *request) (any, error) {
 }
 
 func setConstraints(ctx context.Context, s *Server, q *request) (any, error) {
-	var want provider.Constraints
-	name, err := q.application()
-	if err == nil {
-		err = q.decode(&want)
-	}
+	name, want, err := read[provider.Constraints](q, q.application)
 	if err != nil {
 		return nil, err
 	}
-	m := q.model.UUID
-	_, err = once(ctx, s, q, m, "", nothing(func(ctx context.Context, r state.Reader, by state.By) (state.Txn, error) {
+	return s.ofModel(ctx, q, func(ctx context.Context, r state.Reader, m state.ModelID, by state.By) (state.Txn, error) {
 		return state.SetConstraints(ctx, r, m, by, name, want)
-	}))
-	return nil, err
+	})
 }
 
 func refresh(ctx context.Context, s *Server, q *request) (any, error) {
-	var want userapi.Refresh
-	name, err := q.application()
-	if err == nil {
-		err = q.decode(&want)
-	}
+	name, want, err := read[userapi.Refresh](q, q.application)
 	if err != nil {
 		return nil, err
 	}
@@ -274,11 +244,7 @@ func refresh(ctx context.Context, s *Server, q *request) (any, error) {
 }
 
 func expose(ctx context.Context, s *Server, q *request) (any, error) {
-	var want userapi.Expose
-	name, err := q.application()
-	if err == nil {
-		err = q.decode(&want)
-	}
+	name, want, err := read[userapi.Expose](q, q.application)
 	if err == nil {
 		err = checkCIDRs(want.CIDRs)
 	}
@@ -295,11 +261,9 @@ func expose(ctx context.Context, s *Server, q *request) (any, error) {
 	if len(want.Endpoints) == 0 {
 		endpoints[""] = state.ExposedEndpoint{CIDRs: want.CIDRs}
 	}
-	m := q.model.UUID
-	_, err = once(ctx, s, q, m, "", nothing(func(ctx context.Context, r state.Reader, by state.By) (state.Txn, error) {
+	return s.ofModel(ctx, q, func(ctx context.Context, r state.Reader, m state.ModelID, by state.By) (state.Txn, error) {
 		return state.Expose(ctx, r, m, by, name, endpoints)
-	}))
-	return nil, err
+	})
 }
 
 func unexpose(ctx context.Context, s *Server, q *request) (any, error) {
@@ -307,11 +271,9 @@ func unexpose(ctx context.Context, s *Server, q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := q.model.UUID
-	_, err = once(ctx, s, q, m, "", nothing(func(ctx context.Context, r state.Reader, by state.By) (state.Txn, error) {
+	return s.ofModel(ctx, q, func(ctx context.Context, r state.Reader, m state.ModelID, by state.By) (state.Txn, error) {
 		return state.Unexpose(ctx, r, m, by, name, q.URL.Query()["endpoint"])
-	}))
-	return nil, err
+	})
 }
 
 func listActions(ctx context.Context, s *Server, q *request) (any, error) {

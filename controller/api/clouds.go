@@ -84,15 +84,12 @@ func removeCloud(ctx context.Context, s *Server, q *request) (any, error) {
 }
 
 // ofOwn makes a change that belongs to no model: the history of the controllers' own has it.
-func (s *Server) ofOwn(ctx context.Context, q *request, decide func(context.Context, state.Reader, state.ModelID, state.By) (state.Txn, error)) (any, error) {
+func (s *Server) ofOwn(ctx context.Context, q *request, decide edit) (any, error) {
 	own, err := s.ownModel(ctx)
 	if err != nil {
 		return nil, err
 	}
-	_, err = once(ctx, s, q, own, "", nothing(func(ctx context.Context, r state.Reader, by state.By) (state.Txn, error) {
-		return decide(ctx, r, own, by)
-	}))
-	return nil, err
+	return nil, s.alter(ctx, q, own, "", decide)
 }
 
 // ownModel is the model of the controllers themselves.
@@ -221,11 +218,9 @@ func setCredential(ctx context.Context, s *Server, q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := q.model.UUID
-	_, err = once(ctx, s, q, m, "", nothing(func(ctx context.Context, r state.Reader, by state.By) (state.Txn, error) {
+	return s.ofModel(ctx, q, func(ctx context.Context, r state.Reader, m state.ModelID, by state.By) (state.Txn, error) {
 		return state.SetModelCredential(ctx, r, m, by, name)
-	}))
-	return nil, err
+	})
 }
 
 func retryProvisioning(ctx context.Context, s *Server, q *request) (any, error) {

@@ -143,17 +143,7 @@ func setModelConstraints(ctx context.Context, s *Server, q *request) (any, error
 	if err := q.decode(&want); err != nil {
 		return nil, err
 	}
-	m := q.model.UUID
-	_, err := once(ctx, s, q, m, "", nothing(func(ctx context.Context, r state.Reader, by state.By) (state.Txn, error) {
+	return s.ofModel(ctx, q, func(ctx context.Context, r state.Reader, m state.ModelID, by state.By) (state.Txn, error) {
 		return state.SetModelConstraints(ctx, r, m, by, want)
-	}))
-	return nil, err
-}
-
-// nothing is a change that has no result.
-func nothing(decide func(context.Context, state.Reader, state.By) (state.Txn, error)) func(context.Context, state.Reader, state.By) (state.Txn, struct{}, error) {
-	return func(ctx context.Context, r state.Reader, by state.By) (state.Txn, struct{}, error) {
-		t, err := decide(ctx, r, by)
-		return t, struct{}{}, err
-	}
+	})
 }

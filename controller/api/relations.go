@@ -100,11 +100,7 @@ func addMachines(ctx context.Context, s *Server, q *request) (any, error) {
 }
 
 func removeMachine(ctx context.Context, s *Server, q *request) (any, error) {
-	id, err := q.machineID()
-	if err != nil {
-		return nil, err
-	}
-	how, err := q.ending()
+	id, how, err := ending(q, q.machineID)
 	if err != nil {
 		return nil, err
 	}

@@ -83,6 +83,14 @@ func (q *request) unit() (state.UnitName, error) {
 	return u, nil
 }
 
+// read is what the path names and what the body says of it: what most changes are.
+func read[B, N any](q *request, named func() (N, error)) (name N, body B, err error) {
+	if name, err = named(); err == nil {
+		err = q.decode(&body)
+	}
+	return name, body, err
+}
+
 func (q *request) flag(name string) bool { return q.URL.Query().Get(name) == "true" }
 
 func (q *request) number(name string) (int, error) {
@@ -113,6 +121,14 @@ func (q *request) duration(name string) (time.Duration, error) {
 func (q *request) ending() (state.Ending, error) {
 	timeout, err := q.duration("timeout")
 	return state.Ending{Force: q.flag("force"), Destroy: q.flag("destroy-storage"), Timeout: timeout}, err
+}
+
+// ending is what the path names and how it is to go.
+func ending[N any](q *request, named func() (N, error)) (name N, how state.Ending, err error) {
+	if name, err = named(); err == nil {
+		how, err = q.ending()
+	}
+	return name, how, err
 }
 
 // An answered is the answer to a request, kept in the tree with what it changed.
@@ -146,6 +162,23 @@ func once[T any](ctx context.Context, s *Server, q *request, m state.ModelID, st
 		}
 		return t, out, err
 	})
+}
+
+// An edit is a change that has no answer.
+type edit func(context.Context, state.Reader, state.ModelID, state.By) (state.Txn, error)
+
+// alter is once for an edit of m.
+func (s *Server) alter(ctx context.Context, q *request, m state.ModelID, step string, decide edit) error {
+	_, err := once(ctx, s, q, m, step, func(ctx context.Context, r state.Reader, by state.By) (state.Txn, struct{}, error) {
+		t, err := decide(ctx, r, m, by)
+		return t, struct{}{}, err
+	})
+	return err
+}
+
+// ofModel makes an edit of the request's model.
+func (s *Server) ofModel(ctx context.Context, q *request, decide edit) (any, error) {
+	return nil, s.alter(ctx, q, q.model.UUID, "", decide)
 }
 
 // plan is what a change would be, and changes nothing.

@@ -59,11 +59,7 @@ func (s *Server) choices(want map[string]userapi.ResourceChoice) (map[string]sta
 }
 
 func attachResource(ctx context.Context, s *Server, q *request) (any, error) {
-	var want userapi.ResourceChoice
-	a, err := q.application()
-	if err == nil {
-		err = q.decode(&want)
-	}
+	a, want, err := read[userapi.ResourceChoice](q, q.application)
 	if err != nil {
 		return nil, err
 	}

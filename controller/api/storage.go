@@ -46,11 +46,7 @@ func (q *request) storageID() (state.StorageID, error) {
 }
 
 func addStorage(ctx context.Context, s *Server, q *request) (any, error) {
-	var want userapi.AddStorage
-	u, err := q.unit()
-	if err == nil {
-		err = q.decode(&want)
-	}
+	u, want, err := read[userapi.AddStorage](q, q.unit)
 	if err != nil {
 		return nil, err
 	}
@@ -70,18 +66,12 @@ func addStorage(ctx context.Context, s *Server, q *request) (any, error) {
 }
 
 func attachStorage(ctx context.Context, s *Server, q *request) (any, error) {
-	var want userapi.StorageIDs
-	u, err := q.unit()
-	if err == nil {
-		err = q.decode(&want)
-	}
+	u, want, err := read[userapi.StorageIDs](q, q.unit)
 	if err != nil {
 		return nil, err
 	}
-	m := q.model.UUID
-	return once(ctx, s, q, m, "", func(ctx context.Context, r state.Reader, by state.By) (state.Txn, any, error) {
-		t, err := state.AttachStorage(ctx, r, m, by, u, want.Storage)
-		return t, nil, err
+	return s.ofModel(ctx, q, func(ctx context.Context, r state.Reader, m state.ModelID, by state.By) (state.Txn, error) {
+		return state.AttachStorage(ctx, r, m, by, u, want.Storage)
 	})
 }
 
@@ -97,11 +87,7 @@ func removeStorage(ctx context.Context, s *Server, q *request) (any, error) {
 }
 
 func (q *request) endStorage(ctx context.Context, s *Server, verb string, end func(context.Context, state.Reader, state.ModelID, state.By, state.StorageID, state.Ending) (state.Txn, error)) (any, error) {
-	id, err := q.storageID()
-	if err != nil {
-		return nil, err
-	}
-	how, err := q.ending()
+	id, how, err := ending(q, q.storageID)
 	if err != nil {
 		return nil, err
 	}
@@ -122,14 +108,13 @@ func listPools(ctx context.Context, s *Server, q *request) (any, error) {
 }
 
 // editPool makes one change of the pool in the path.
-func (q *request) editPool(ctx context.Context, s *Server, edit func(context.Context, state.Reader, state.By, provider.Storage, string) (state.Txn, error)) (any, error) {
+func (q *request) editPool(ctx context.Context, s *Server, edit func(context.Context, state.Reader, state.ModelID, state.By, provider.Storage, string) (state.Txn, error)) (any, error) {
 	has, err := s.storageOf(ctx, q.model)
 	if err != nil {
 		return nil, err
 	}
-	return once(ctx, s, q, q.model.UUID, "", func(ctx context.Context, r state.Reader, by state.By) (state.Txn, any, error) {
-		t, err := edit(ctx, r, by, has, q.PathValue("pool"))
-		return t, nil, err
+	return s.ofModel(ctx, q, func(ctx context.Context, r state.Reader, m state.ModelID, by state.By) (state.Txn, error) {
+		return edit(ctx, r, m, by, has, q.PathValue("pool"))
 	})
 }
 
@@ -138,8 +123,8 @@ func createPool(ctx context.Context, s *Server, q *request) (any, error) {
 	if err := q.decode(&want); err != nil {
 		return nil, err
 	}
-	return q.editPool(ctx, s, func(ctx context.Context, r state.Reader, by state.By, has provider.Storage, name string) (state.Txn, error) {
-		return state.CreatePool(ctx, r, q.model.UUID, by, has, name, want)
+	return q.editPool(ctx, s, func(ctx context.Context, r state.Reader, m state.ModelID, by state.By, has provider.Storage, name string) (state.Txn, error) {
+		return state.CreatePool(ctx, r, m, by, has, name, want)
 	})
 }
 
@@ -148,15 +133,13 @@ func updatePool(ctx context.Context, s *Server, q *request) (any, error) {
 	if err := q.decode(&want); err != nil {
 		return nil, err
 	}
-	return q.editPool(ctx, s, func(ctx context.Context, r state.Reader, by state.By, has provider.Storage, name string) (state.Txn, error) {
-		return state.UpdatePool(ctx, r, q.model.UUID, by, has, name, want.Attributes)
+	return q.editPool(ctx, s, func(ctx context.Context, r state.Reader, m state.ModelID, by state.By, has provider.Storage, name string) (state.Txn, error) {
+		return state.UpdatePool(ctx, r, m, by, has, name, want.Attributes)
 	})
 }
 
 func removePool(ctx context.Context, s *Server, q *request) (any, error) {
-	return q.editPool(ctx, s, func(ctx context.Context, r state.Reader, by state.By, has provider.Storage, name string) (state.Txn, error) {
-		return state.RemovePool(ctx, r, q.model.UUID, by, has, name)
-	})
+	return q.editPool(ctx, s, state.RemovePool)
 }
 
 // storageEffects says what becomes of the storage of units that go.

@@ -277,9 +277,9 @@ func cancelTask(ctx context.Context, s *Server, q *request) (any, error) {
 		return nil, err
 	}
 	m := q.model.UUID
-	if _, err := once(ctx, s, q, m, "", nothing(func(ctx context.Context, r state.Reader, by state.By) (state.Txn, error) {
+	if _, err := s.ofModel(ctx, q, func(ctx context.Context, r state.Reader, m state.ModelID, by state.By) (state.Txn, error) {
 		return state.CancelTask(ctx, r, m, by, id)
-	})); err != nil {
+	}); err != nil {
 		return nil, err
 	}
 	o, u, err := state.FindTask(ctx, s.Store, m, id)

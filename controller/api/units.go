@@ -16,11 +16,7 @@ import (
 )
 
 func addUnits(ctx context.Context, s *Server, q *request) (any, error) {
-	var want userapi.AddUnits
-	name, err := q.application()
-	if err == nil {
-		err = q.decode(&want)
-	}
+	name, want, err := read[userapi.AddUnits](q, q.application)
 	if err != nil {
 		return nil, err
 	}
@@ -32,11 +28,7 @@ func addUnits(ctx context.Context, s *Server, q *request) (any, error) {
 }
 
 func removeUnit(ctx context.Context, s *Server, q *request) (any, error) {
-	u, err := q.unit()
-	if err != nil {
-		return nil, err
-	}
-	how, err := q.ending()
+	u, how, err := ending(q, q.unit)
 	if err != nil {
 		return nil, err
 	}
@@ -274,9 +266,9 @@ func resolve(ctx context.Context, s *Server, q *request) (any, error) {
 		if _, err := state.ParseUnit(string(u)); err != nil {
 			return nil, invalid(err.Error())
 		}
-		_, err := once(ctx, s, q, m, "."+u.Node(), nothing(func(ctx context.Context, r state.Reader, by state.By) (state.Txn, error) {
+		err := s.alter(ctx, q, m, "."+u.Node(), func(ctx context.Context, r state.Reader, m state.ModelID, by state.By) (state.Txn, error) {
 			return state.Resolve(ctx, r, m, by, u, want.Skip)
-		}))
+		})
 		var refused *state.RefusedError
 		if want.All && errors.As(err, &refused) {
 			continue // it got over it in the meantime
