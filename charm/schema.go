@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
-	"gopkg.in/yaml.v3"
 )
 
 // Input is the parameters that the action runs with: those given, the defaults of those that are not, at every depth, and
@@ -164,30 +163,15 @@ func ParseParam(name, text string) (any, error) {
 
 // data is the plain value, with the words that old YAML has for true and false.
 func (v value) data() any {
-	if v.empty() {
-		return nil
-	}
-	switch v.node.Kind {
-	case yaml.MappingNode:
-		out := map[string]any{}
-		for _, e := range v.entries() {
-			out[e.key] = e.value.data()
+	return v.tree(func(v value) any {
+		if v.node.Style == 0 && v.node.Tag == "!!str" {
+			switch v.node.Value {
+			case "y", "Y", "yes", "Yes", "YES", "on", "On", "ON":
+				return true
+			case "n", "N", "no", "No", "NO", "off", "Off", "OFF":
+				return false
+			}
 		}
-		return out
-	case yaml.SequenceNode:
-		out := []any{}
-		for _, item := range v.items() {
-			out = append(out, item.data())
-		}
-		return out
-	}
-	if v.node.Style == 0 && v.node.Tag == "!!str" {
-		switch v.node.Value {
-		case "y", "Y", "yes", "Yes", "YES", "on", "On", "ON":
-			return true
-		case "n", "N", "no", "No", "NO", "off", "Off", "OFF":
-			return false
-		}
-	}
-	return v.plain()
+		return v.typed()
+	})
 }

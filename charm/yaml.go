@@ -289,7 +289,10 @@ func (v value) kind() string {
 }
 
 // plain is the value as JSON could hold it: nil, bool, int64, float64, string, []any or map[string]any.
-func (v value) plain() any {
+func (v value) plain() any { return v.tree(value.typed) }
+
+// tree is the value with each scalar in it as scalar has it.
+func (v value) tree(scalar func(value) any) any {
 	if v.empty() {
 		return nil
 	}
@@ -297,16 +300,21 @@ func (v value) plain() any {
 	case yaml.MappingNode:
 		out := map[string]any{}
 		for _, e := range v.entries() {
-			out[e.key] = e.value.plain()
+			out[e.key] = e.value.tree(scalar)
 		}
 		return out
 	case yaml.SequenceNode:
 		out := []any{}
 		for _, item := range v.items() {
-			out = append(out, item.plain())
+			out = append(out, item.tree(scalar))
 		}
 		return out
 	}
+	return scalar(v)
+}
+
+// typed is a value that is no map and no list.
+func (v value) typed() any {
 	var scalar any
 	switch v.node.Tag {
 	case "!!int", "!!float", "!!bool":

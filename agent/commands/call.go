@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/grigri/grigri/internal/socket"
 )
 
 // patience is how long a caller waits for an agent that does not listen yet: it may just be starting.
@@ -51,14 +53,9 @@ func Do(ctx context.Context, dir string, r Request) (*Call, error) {
 }
 
 // dial connects to the socket. While its directory is there and nobody listens, an agent may be starting.
-func dial(ctx context.Context, path string) (*net.UnixConn, error) {
+func dial(ctx context.Context, path string) (net.Conn, error) {
 	for giveUp := time.Now().Add(patience); ; {
-		a, done, err := address(path)
-		if err != nil {
-			return nil, err
-		}
-		conn, err := net.DialUnix("unix", nil, a)
-		done()
+		conn, err := socket.Dial(ctx, path)
 		if err == nil {
 			return conn, nil
 		}

@@ -7,14 +7,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
+
+	"github.com/grigri/grigri/internal/socket"
 )
 
 // SocketName is the name of the socket, in the directory of a unit or a machine.
@@ -54,57 +54,20 @@ const maxRequest = 4 << 20
 type Handler func(ctx context.Context, r Request, reply func(Response))
 
 // A Server listens on one socket.
-type Server struct {
-	path     string
-	listener *net.UnixListener
-}
+type Server struct{ socket *socket.Listener }
 
 // Listen makes the socket in dir, in the place of one that an earlier process has left. Only root and our own user may connect.
 func Listen(dir string) (*Server, error) {
-	path := filepath.Join(dir, SocketName)
-	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSocket != 0 {
-		if err := os.Remove(path); err != nil {
-			return nil, fmt.Errorf("listen for commands: %w", err)
-		}
-	}
-	address, done, err := address(path)
+	l, err := socket.Listen(filepath.Join(dir, SocketName), "commands")
 	if err != nil {
-		return nil, fmt.Errorf("listen for commands on %s: %w", path, err)
+		return nil, err
 	}
-	defer done()
-	l, err := net.ListenUnix("unix", address)
-	if err != nil {
-		return nil, fmt.Errorf("listen for commands on %s: %w", path, err)
-	}
-	l.SetUnlinkOnClose(false)
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, errors.Join(fmt.Errorf("listen for commands: %w", err), l.Close())
-	}
-	return &Server{path, l}, nil
+	return &Server{l}, nil
 }
 
 // Run answers until ctx ends, and removes the socket. It is called once.
 func (s *Server) Run(ctx context.Context, h Handler) error {
-	g, ctx := errgroup.WithContext(ctx)
-	stop := context.AfterFunc(ctx, func() { s.listener.Close() })
-	defer stop()
-	defer os.Remove(s.path)
-	for {
-		conn, err := s.listener.AcceptUnix()
-		switch {
-		case ctx.Err() != nil:
-			return g.Wait()
-		case errors.Is(err, net.ErrClosed):
-			return errors.Join(g.Wait(), fmt.Errorf("answer commands on %s: %w", s.path, err))
-		case err != nil: // out of descriptors: those in use will end
-			select {
-			case <-time.After(20 * time.Millisecond):
-			case <-ctx.Done():
-			}
-			continue
-		}
-		g.Go(func() error { answer(ctx, conn, h); return nil })
-	}
+	return s.socket.Run(ctx, func(ctx context.Context, conn *net.UnixConn) { answer(ctx, conn, h) })
 }
 
 // answer answers one caller, who says one thing and then hangs up when nothing more is wanted.
@@ -169,21 +132,4 @@ func entitled(conn *net.UnixConn) error {
 		return fmt.Errorf("permission denied: only root may run commands on the units of a machine, not user %d", who.Uid)
 	}
 	return nil
-}
-
-// maxAddress is the longest path that fits into the address of a unix socket.
-const maxAddress = 107
-
-// address is the path as an address. One that is too long is reached through its directory, which the kernel offers under a short
-// name until done is called.
-func address(path string) (a *net.UnixAddr, done func(), err error) {
-	if len(path) <= maxAddress {
-		return &net.UnixAddr{Name: path, Net: "unix"}, func() {}, nil
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return nil, nil, err
-	}
-	name := fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(path))
-	return &net.UnixAddr{Name: name, Net: "unix"}, func() { dir.Close() }, nil
 }

@@ -5,24 +5,18 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
-	"os"
-	"path/filepath"
 	"sync"
-	"time"
 
 	"github.com/grigri/grigri/hooks/wire"
-	"golang.org/x/sync/errgroup"
+	"github.com/grigri/grigri/internal/socket"
 )
 
 // A Server answers on one socket, for the hooks of one unit.
 type Server struct {
-	path     string
-	listener *net.UnixListener
+	socket *socket.Listener
 
 	mu       sync.Mutex
 	sessions map[string]*Session
@@ -31,44 +25,18 @@ type Server struct {
 // Listen makes the socket at path, in the place of one that an earlier process has left. Tools may call from then on;
 // they are answered while Run runs.
 func Listen(path string) (*Server, error) {
-	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSocket != 0 {
-		if err := os.Remove(path); err != nil {
-			return nil, fmt.Errorf("listen for hook tools: %w", err)
-		}
-	}
-	l, err := listen(path)
+	l, err := socket.Listen(path, "hook tools")
 	if err != nil {
-		return nil, fmt.Errorf("listen for hook tools on %s: %w", path, err)
+		return nil, err
 	}
-	return &Server{path: path, listener: l, sessions: map[string]*Session{}}, nil
+	return &Server{socket: l, sessions: map[string]*Session{}}, nil
 }
 
 // Close gives up a server that never runs.
-func (s *Server) Close() error { return errors.Join(s.listener.Close(), os.Remove(s.path)) }
+func (s *Server) Close() error { return s.socket.Close() }
 
 // Run answers until ctx ends, and removes the socket. It is called once.
-func (s *Server) Run(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
-	stop := context.AfterFunc(ctx, func() { s.listener.Close() })
-	defer stop()
-	defer os.Remove(s.path)
-	for {
-		conn, err := s.listener.AcceptUnix()
-		switch {
-		case ctx.Err() != nil:
-			return g.Wait()
-		case errors.Is(err, net.ErrClosed):
-			return errors.Join(g.Wait(), fmt.Errorf("answer hook tools on %s: %w", s.path, err))
-		case err != nil: // out of descriptors: those in use will end
-			select {
-			case <-time.After(20 * time.Millisecond):
-			case <-ctx.Done():
-			}
-			continue
-		}
-		g.Go(func() error { s.answer(ctx, conn); return nil })
-	}
-}
+func (s *Server) Run(ctx context.Context) error { return s.socket.Run(ctx, s.answer) }
 
 // Begin opens a session for a hook that is about to run. Its End must be called.
 func (s *Server) Begin(c Config) *Session {
@@ -140,31 +108,4 @@ func read(conn io.Reader) (wire.Request, error) {
 		return wire.Request{}, err
 	}
 	return wire.ParseRequest(frame)
-}
-
-// maxAddress is the longest path that fits into the address of a unix socket.
-const maxAddress = 107
-
-// listen listens at path, however long. A path that does not fit into an address is reached through
-// its directory, which the kernel offers under a short name while it is open.
-func listen(path string) (*net.UnixListener, error) {
-	address := path
-	if len(path) > maxAddress {
-		dir, err := os.Open(filepath.Dir(path))
-		if err != nil {
-			return nil, err
-		}
-		defer dir.Close()
-		address = fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(path))
-	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: address, Net: "unix"})
-	if err != nil {
-		return nil, err
-	}
-	l.SetUnlinkOnClose(false)
-	if err := os.Chmod(path, 0o600); err != nil {
-		l.Close()
-		return nil, err
-	}
-	return l, nil
 }

@@ -40,7 +40,7 @@ var may = map[string]string{
 
 	"hooks/wire":      "",
 	"hooks/tool":      "hooks/wire",
-	"hooks/serve":     "charm hooks hooks/wire internal/yamltext provider relation state",
+	"hooks/serve":     "charm hooks hooks/wire internal/socket internal/yamltext provider relation state",
 	"hooks/run":       "hooks internal/version state",
 	"hooks/hookstest": "hooks relation state",
 
@@ -57,7 +57,7 @@ var may = map[string]string{
 
 	"provider/plugin/plugintest": "provider provider/plugin",
 
-	"agent/commands": "",
+	"agent/commands": "internal/socket",
 	"agent/place":    "state",
 	"agent/resolve":  "charm hooks relation state",
 	"agent/unit":     "agent/commands agent/place agent/resolve charm charm/unpack hooks hooks/run hooks/serve internal/agentapi internal/version provider relation state state/coord",
@@ -91,6 +91,7 @@ var may = map[string]string{
 	"internal/pycharms":           "",
 	"internal/reaper":             "",
 	"internal/sim":                "agent/resolve agent/unit charm controller/leader hooks hooks/run provider relation state state/coord state/memory",
+	"internal/socket":             "",
 	"internal/sshhost":            "provider",
 	"internal/sshtest":            "",
 	"internal/supervise":          "",
