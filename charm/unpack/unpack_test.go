@@ -275,6 +275,7 @@ func crash(t fataler, dir string, archive []byte, revision, n int) bool {
 	err := unpack(dir, bytes.NewReader(archive), int64(len(archive)), id(revision), func(what string) error {
 		if n--; n < 0 {
 			if strings.HasPrefix(what, "write ") { // and half of the file was written
+				os.Remove(filepath.Join(dir, partFile)) // which may be a link that was not moved
 				os.WriteFile(filepath.Join(dir, partFile), []byte("hal"), 0o600)
 			}
 			return errCrash
