@@ -5,6 +5,7 @@ package provider
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -59,6 +60,12 @@ type StartRequest struct {
 	Constraints Constraints `json:"constraints"`
 	Placement   string      `json:"placement,omitempty"` // what followed --to, when the provider is to understand it: "zone=a"
 	Init        Init        `json:"init"`
+	Enrolled    bool        `json:"enrolled,omitempty"` // it has been up before, and its agent needs no Init to come up again
+}
+
+// Missing is why a machine that is Enrolled, and of which there is no instance, is not started.
+func (r StartRequest) Missing() error {
+	return fmt.Errorf("its instance is gone, and with it what was on it: %w", ErrNotFound)
 }
 
 // An Init is what a new machine needs to find and prove itself to its controller.
@@ -77,10 +84,13 @@ type Init struct {
 type Provider interface {
 	// Start starts the machine, or returns the instance that an earlier call for the same
 	// model and machine has started. It returns when the instance has an ID; it need not be running.
+	// An instance of the machine that is Stopped, which is what has crashed or was switched off, it starts again: the same
+	// one with all that is on it, never another. While it cannot be started yet, the error wraps ErrTransient. For a machine that
+	// is Enrolled no other instance will do: when its own is gone, the error wraps ErrNotFound.
 	Start(ctx context.Context, req StartRequest) (Instance, error)
 	// Stop ends the instances and everything in them. An instance that is not there is no error.
 	Stop(ctx context.Context, ids ...InstanceID) error
-	// List returns the instances that were started for the controller, of all its models.
+	// List returns the instances that were started for the controller, of all its models. It starts and stops none.
 	// On an error the caller must conclude nothing of what is missing.
 	List(ctx context.Context, controller string) ([]Instance, error)
 }

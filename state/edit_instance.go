@@ -46,7 +46,13 @@ func OpenEnrolment(ctx context.Context, r Reader, m ModelID, key Key, id Machine
 
 // SetInstance says what the provider has made of the machine, and forgets earlier failures.
 func SetInstance(ctx context.Context, r Reader, m ModelID, id MachineID, in provider.Instance, now time.Time) (Txn, error) {
-	return editInstance(ctx, r, m, id, func(i *Instance) { *i = Instance{Instance: in, Since: now} })
+	return editInstance(ctx, r, m, id, func(i *Instance) {
+		was := *i
+		*i = Instance{Instance: in, Since: now}
+		if in.ID == was.ID {
+			i.Restarts, i.Restarted = was.Restarts, was.Restarted
+		}
+	})
 }
 
 // LoseInstance says that the provider has the machine's instance no more.
@@ -79,7 +85,7 @@ func editInstance(ctx context.Context, r Reader, m ModelID, id MachineID, change
 	return t, nil
 }
 
-// RetryProvisioning has the provider asked again, without waiting, for the machines that it has refused. Of those named each must be one;
+// RetryProvisioning has the provider asked again, without waiting, for the machines that it has refused or that have stopped. Of those named each must be one;
 // of all, those that are one.
 func RetryProvisioning(ctx context.Context, r Reader, m ModelID, by By, ids []MachineID, all bool) (Txn, []MachineID, error) {
 	var t Txn
@@ -103,7 +109,11 @@ func RetryProvisioning(ctx context.Context, r Reader, m ModelID, by By, ids []Ma
 		if err != nil {
 			return Txn{}, nil, fmt.Errorf("retry the provisioning of machine %s: %w", id, err)
 		}
-		failed := rec.Value.ID == "" && rec.Value.Error != ""
+		stopped, err := retryRestart(ctx, r, m, id, &rec.Value)
+		if err != nil && !all {
+			return Txn{}, nil, err
+		}
+		failed := err == nil && (stopped || rec.Value.ID == "" && rec.Value.Error != "")
 		switch {
 		case all && (!machine.Exists() || !failed):
 			continue

@@ -215,6 +215,9 @@ type Instance struct {
 	Error    string    `json:"error,omitempty"`    // of the last start
 	Retry    time.Time `json:"retry,omitzero"`     // not before
 	Since    time.Time `json:"since"`
+
+	Restarts  int       `json:"restarts,omitempty"` // in a row, because it had stopped
+	Restarted time.Time `json:"restarted,omitzero"` // the last of them
 }
 
 // An Enrolment lets a machine trade its one-time token for a certificate. Only the key that came first may come again.

@@ -19,7 +19,7 @@ type setting struct {
 	check func(string) error
 }
 
-// settings is every setting that models have, with its default. The names and defaults are juju's.
+// settings is every setting that models have, with its default. The names and defaults are juju's, where juju has them.
 func settings() []setting {
 	out := []setting{
 		{key: "automatically-retry-hooks", value: true},
@@ -50,6 +50,7 @@ func settings() []setting {
 		{key: "provisioner-harvest-mode", value: "destroyed", check: oneOf("all", "none", "unknown", "destroyed")},
 		{key: "proxy-ssh", value: false},
 		{key: "resource-tags", value: ""},
+		{key: state.RestartStoppedAfter, value: state.DefaultHealing.String(), check: checkHealing},
 		{key: "saas-ingress-allow", value: "0.0.0.0/0,::/0"},
 		{key: "secret-backend", value: "auto"},
 		{key: "ssh-allow", value: "0.0.0.0/0,::/0"},
@@ -84,6 +85,16 @@ func checkDuration(text string) error {
 	d, err := time.ParseDuration(text)
 	if err != nil || d <= 0 {
 		return fmt.Errorf("%q is not a duration such as 90s, 5m or 1h30m", text)
+	}
+	return nil
+}
+
+func checkHealing(text string) error {
+	if text == state.RestartNever {
+		return nil
+	}
+	if err := checkDuration(text); err != nil {
+		return fmt.Errorf("%w, and not %q", err, state.RestartNever)
 	}
 	return nil
 }

@@ -37,6 +37,7 @@ type Job struct {
 	Instances []provider.InstanceID
 	Late      bool // stop: the machine goes even when the instances do not
 	item      item // start, stop, fit: the machine
+	try       int  // start: of an instance that has stopped, which try in a row it is
 	fit       plan.Refit
 	orphan    item // reap: the machine that is not there
 	audit     bool // list: and the machines of all models
@@ -130,8 +131,19 @@ func (c Config) start(ctx context.Context, j Job) error {
 		return err
 	}
 	instance, err := c.startInstance(ctx, j.Place, m, *machine)
+	if j.try > 0 && errors.Is(err, provider.ErrNotFound) {
+		c.Log.Warn("the instance of a machine is gone", "model", m, "machine", id, "instance", machine.Instance.ID)
+		return c.record(ctx, func() (state.Txn, error) { return state.LoseInstance(ctx, c.Store, m, id, c.Now()) })
+	}
+	if err == nil && j.try > 0 && instance.State == provider.Stopped {
+		err = fmt.Errorf("instance %s was started and is still stopped: %s: %w", instance.ID, instance.Message, provider.ErrTransient)
+	}
 	if err != nil {
 		return c.noteFailure(ctx, m, *machine, fmt.Errorf("start machine %s: %w", id, err))
+	}
+	if j.try > 0 {
+		c.Log.Info("an instance that had stopped is started again", "model", m, "machine", id, "instance", instance.ID, "try", j.try)
+		return c.record(ctx, func() (state.Txn, error) { return state.RestartInstance(ctx, c.Store, m, id, instance, j.try, c.Now()) })
 	}
 	c.Log.Info("machine has an instance", "model", m, "machine", id, "instance", instance.ID)
 	return c.record(ctx, func() (state.Txn, error) { return state.SetInstance(ctx, c.Store, m, id, instance, c.Now()) })
@@ -160,7 +172,7 @@ func (c Config) startInstance(ctx context.Context, place state.Place, m state.Mo
 	}
 	req := provider.StartRequest{
 		Controller: controller.Value.UUID, Model: string(m), Machine: string(machine.ID),
-		Base: machine.Base.String(), Constraints: machine.Constraints, Placement: machine.Placement,
+		Base: machine.Base.String(), Constraints: machine.Constraints, Placement: machine.Placement, Enrolled: machine.Enrolled,
 		Init: provider.Init{Addresses: addresses.Value.API, CA: controller.Value.CA, Token: c.Key.EnrolmentToken(m, machine.ID),
 			Expires: enrol.Expires, AgentHash: addresses.Value.AgentHash},
 	}

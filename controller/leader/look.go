@@ -49,6 +49,7 @@ func (l *Leader) lookModel(ctx context.Context, it item) error {
 	l.places[m] = rec.Value.Place()
 	if rec.Value.Life == state.Alive {
 		l.enqueueHosts(m) // its settings may have changed
+		l.enqueueAbsent(m)
 		return nil
 	}
 	var lists [5][]string

@@ -49,7 +49,11 @@ func (l *Leader) lookMachine(ctx context.Context, it item) error {
 	}
 	l.enqueue(m, itemFitting, it.Name)
 	l.serveStorage(it, machine)
-	switch a := plan.Provision(*machine, l.sightOf(place, it), l.Now()).(type) {
+	seen := l.sightOf(place, it)
+	if err := l.attend(ctx, it, machine, seen); err != nil {
+		return err
+	}
+	switch a := plan.Provision(*machine, seen, l.Now()).(type) {
 	case plan.Wait:
 		l.again(it, a.Until)
 	case plan.Look:
@@ -57,6 +61,9 @@ func (l *Leader) lookMachine(ctx context.Context, it item) error {
 		l.list()
 	case plan.Start:
 		l.job(Job{Kind: JobStart, Place: place, item: it})
+	case plan.Restart:
+		l.Log.Warn("an instance has stopped and is started again", "model", m, "machine", id, "instance", machine.Instance.ID, "try", a.Try)
+		l.job(Job{Kind: JobStart, Place: place, item: it, try: a.Try})
 	case plan.Stop:
 		l.job(Job{Kind: JobStop, Place: place, item: it, Instances: a.Instances, Late: a.Late})
 	case plan.Release:
@@ -76,6 +83,7 @@ func (l *Leader) lookMachine(ctx context.Context, it item) error {
 		machine.Instance.Instance = a.Instance
 		l.serveStorage(it, machine)
 		l.remember(it, machine)
+		l.queue[it] = a.Instance.State == provider.Stopped || l.queue[it]
 		return l.commit(ctx, it, t)
 	case plan.Lose:
 		l.Log.Warn("the instance of a machine is gone", "model", m, "machine", id, "instance", machine.Instance.ID)
@@ -106,6 +114,7 @@ func (l *Leader) remember(it item, m *plan.Machine) {
 	delete(l.pending, it)
 	if m == nil {
 		delete(l.served, it)
+		l.unattend(it)
 	}
 	delete(l.free[it.model], id)
 	l.rememberHost(it, m)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/grigri/grigri/controller/plan"
 	"github.com/grigri/grigri/state"
 )
 
@@ -44,6 +45,9 @@ type Leader struct {
 
 	addresses map[item][]string // of machines
 
+	attended map[string]item       // machines whose agents' presence is watched, by its path
+	absences map[item]plan.Absence // of machines whose agents are away
+
 	jobs    []Job
 	working map[item]bool   // machines that a Job is about
 	lookers map[item]bool   // machines that wait for a listing
@@ -71,6 +75,7 @@ func New(ctx context.Context, c Config) (*Leader, error) {
 		tickets: map[item][]string{}, have: map[string]bool{}, relist: map[state.ModelID]bool{}, recheck: map[state.ModelID]bool{},
 		homeless: map[state.ModelID]map[state.UnitName]bool{}, free: map[state.ModelID]map[state.MachineID]bool{},
 		hosts: map[state.ModelID]map[state.MachineID]bool{}, addresses: map[item][]string{},
+		attended: map[string]item{}, absences: map[item]plan.Absence{},
 		working: map[item]bool{}, lookers: map[item]bool{}, pending: map[item]bool{}, served: map[item]string{},
 		places: map[state.ModelID]state.Place{}, former: map[state.Place]bool{}, listing: map[state.Place]bool{}, sights: map[state.Place]*sight{}, auditing: map[state.Place]bool{},
 	}
@@ -167,6 +172,9 @@ func (l *Leader) gather(ctx context.Context) error {
 	for _, path := range l.watch.Take() {
 		if m, ok := modelOfChanges(path); ok {
 			l.relist[m] = true
+		}
+		if it, ok := l.attended[path]; ok {
+			l.queue[it] = true
 		}
 	}
 	if err := l.readModels(ctx); err != nil {
@@ -273,6 +281,11 @@ func (l *Leader) forget(m state.ModelID) {
 	maps.DeleteFunc(l.served, func(it item, _ string) bool { return of(it) })
 	maps.DeleteFunc(l.pending, func(it item, _ bool) bool { return of(it) })
 	maps.DeleteFunc(l.lookers, func(it item, _ bool) bool { return of(it) })
+	for _, it := range l.attended {
+		if of(it) {
+			l.unattend(it)
+		}
+	}
 	l.dropTickets(m)
 }
 

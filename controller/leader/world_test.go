@@ -31,6 +31,8 @@ type cloud struct {
 	mu        sync.Mutex
 	instances map[provider.InstanceID]tagged
 	started   int
+	revived   int // starts of instances that had stopped
+	listed    int
 	startErr  error
 	listErr   error
 	stopErr   error
@@ -67,10 +69,18 @@ func (c *cloud) Start(ctx context.Context, req provider.StartRequest) (provider.
 	if c.startErr != nil {
 		return provider.Instance{}, c.startErr
 	}
-	for _, in := range c.instances {
+	for id, in := range c.instances {
 		if in.controller == req.Controller && in.Model == req.Model && in.Machine == req.Machine {
+			if in.State == provider.Stopped {
+				c.revived++
+				in.State = provider.Running
+				c.instances[id] = in
+			}
 			return in.Instance, nil
 		}
+	}
+	if req.Enrolled {
+		return provider.Instance{}, req.Missing()
 	}
 	c.started++
 	in := provider.Instance{ID: provider.InstanceID(fmt.Sprintf("i-%d", c.started)), Model: req.Model, Machine: req.Machine,
@@ -97,6 +107,7 @@ func (c *cloud) Stop(_ context.Context, ids ...provider.InstanceID) error {
 func (c *cloud) List(_ context.Context, controller string) ([]provider.Instance, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.listed++
 	if c.listErr != nil {
 		return nil, c.listErr
 	}
@@ -135,6 +146,15 @@ func (c *cloud) SetPorts(_ context.Context, id provider.InstanceID, want []provi
 // only is the provider of every place.
 func (c *cloud) only(context.Context, state.Place) (provider.Provider, error) { return c, nil }
 
+// halt has an instance stop by itself.
+func (c *cloud) halt(id provider.InstanceID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	in := c.instances[id]
+	in.State = provider.Stopped
+	c.instances[id] = in
+}
+
 func (c *cloud) count() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -157,6 +177,7 @@ func TestCloud(t *testing.T) {
 	providertest.Run(t, providertest.Config{
 		Open: func(*testing.T) provider.Provider { return c },
 		Init: func(string) provider.Init { return provider.Init{} },
+		Halt: func(_ *testing.T, id provider.InstanceID) { c.halt(id) },
 	})
 }
 

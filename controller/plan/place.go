@@ -31,6 +31,8 @@ type Machine struct {
 	Enrolled bool // its agent has been there
 	Left     bool // its agent has left a host that is no provider's
 	Required bool // by the controller: no unit is put there unasked
+	Absence  Absence
+	Healing  state.Healing
 }
 
 // A Home is where a unit goes: onto Machine; onto a new one that is as New says, when Machine is empty;

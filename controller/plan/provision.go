@@ -8,7 +8,7 @@ import (
 	"github.com/grigri/grigri/state"
 )
 
-// An Action is what a machine needs next. The set is closed: Nothing, Wait, Look, Start,
+// An Action is what a machine needs next. The set is closed: Nothing, Wait, Look, Start, Restart,
 // Adopt, Lose, Stop, Release, Bury and Refit.
 type Action interface{ isAction() }
 
@@ -22,6 +22,8 @@ type (
 	Look struct{}
 	// Start: the provider is to start an instance, or to return the one it has started.
 	Start struct{}
+	// Restart: the instance has stopped, and the provider is to start it again, the Try-th time in a row.
+	Restart struct{ Try int }
 	// Adopt: Instance is what the machine has now.
 	Adopt struct{ Instance provider.Instance }
 	// Lose: the instance is no more.
@@ -47,6 +49,7 @@ func (Nothing) isAction() {}
 func (Wait) isAction()    {}
 func (Look) isAction()    {}
 func (Start) isAction()   {}
+func (Restart) isAction() {}
 func (Adopt) isAction()   {}
 func (Lose) isAction()    {}
 func (Stop) isAction()    {}
@@ -76,17 +79,18 @@ func Provision(m Machine, seen Sight, now time.Time) Action {
 		i = 0
 	}
 	known := m.Instance.ID != "" && (m.Instance.State != provider.Gone || m.Enrolled)
+	news := seen.Asked && (!known || m.Instance.Since.Before(seen.At)) // otherwise what we know is younger
 	switch {
-	case known && !m.Instance.Since.Before(seen.At):
-		return Nothing{} // what we know is younger
-	case i >= 0 && !sameInstance(m.Instance.Instance, seen.Instances[i]):
+	case news && i >= 0 && !sameInstance(m.Instance.Instance, seen.Instances[i]):
 		return Adopt{seen.Instances[i]}
-	case i >= 0:
-		return Nothing{}
-	case known && seen.Asked && m.Instance.State != provider.Gone && m.Instance.Since.Add(settling).Before(seen.At):
-		return Lose{}
-	case known:
+	case known && m.Instance.State == provider.Gone:
 		return Nothing{} // what its units had there is gone: only the user can say what is to become of them
+	case known && news && i < 0 && m.Absence.lost(m.Instance.Since, seen):
+		return Lose{}
+	case known && m.Instance.State == provider.Stopped:
+		return restart(m, seen, now)
+	case known:
+		return m.Absence.look(m.Healing.After, seen, now)
 	case now.Before(m.Instance.Retry):
 		return Wait{m.Instance.Retry}
 	}

@@ -133,8 +133,31 @@ func TestHowAMachineIs(t *testing.T) {
 	}
 	m.Instance = &state.Instance{Instance: provider.Instance{ID: "x", State: provider.Gone}}
 	s.Machines["1"] = m
-	if i := status.Build(s, now).Status.Machines["1"].Instance; i.Current != "error" {
+	if i := status.Build(s, now).Status.Machines["1"].Instance; i.Current != "error" || !strings.Contains(i.Message, "remove-machine --force 1") {
 		t.Errorf("a machine whose instance is gone is %+v", i)
+	}
+	halted := func(change func(*state.Instance)) string {
+		m.Instance = &state.Instance{Instance: provider.Instance{ID: "x", State: provider.Stopped}, Since: now}
+		change(m.Instance)
+		s.Machines["1"] = m
+		i := status.Build(s, now).Status.Machines["1"].Instance
+		return i.Current + ": " + i.Message
+	}
+	last := now.Add(-5 * time.Second)
+	for _, test := range []struct {
+		change func(*state.Instance)
+		want   string
+	}{
+		{func(i *state.Instance) { i.Message = "Client.UserInitiatedShutdown" }, "stopped: instance x has stopped (Client.UserInitiatedShutdown); starting it again (try 1)"},
+		{func(i *state.Instance) { i.Restarts, i.Restarted = 1, last }, "stopped: instance x has stopped; starting it again (try 2, not before 09:30:17Z)"},
+		{func(i *state.Instance) { i.Failures, i.Error, i.Retry = 2, "no room", now.Add(time.Minute) },
+			"stopped: instance x has stopped; starting it again (try 1): no room (failed 2 times, next try 09:31:12Z)"},
+		{func(*state.Instance) { s.Config = state.ModelConfig{"restart-stopped-after": "never"} },
+			"stopped: instance x has stopped; it is not started again, because the model's setting restart-stopped-after is never"},
+	} {
+		if got := halted(test.change); got != test.want {
+			t.Errorf("got  %s\nwant %s", got, test.want)
+		}
 	}
 }
 

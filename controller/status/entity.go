@@ -139,7 +139,7 @@ func (b builder) machine(id state.MachineID, m MachineRecord) Machine {
 		out.DNSName = out.IPAddresses[0]
 	}
 	if m.Instance != nil {
-		b.instance(&out, *m.Instance)
+		b.instance(id, &out, *m.Instance)
 	}
 	if f := m.Fitting; f != nil && f.Error != "" {
 		out.Modification = Info{Current: "error", Message: failed(f.Error, f.Failures, f.Retry), Since: since(f.Since)}
@@ -160,25 +160,6 @@ func (b builder) machine(id state.MachineID, m MachineRecord) Machine {
 		out.Instance.Message = also(out.Instance.Message, b.waitMachine(id, m))
 	}
 	return out
-}
-
-// instance says what the provider has made of a machine, and when it will try again what it could not.
-func (b builder) instance(out *Machine, i state.Instance) {
-	if i.ID != "" {
-		out.InstanceID = string(i.ID)
-	}
-	out.Hardware = hardware(i.Hardware)
-	out.Instance = Info{Current: string(i.State), Message: i.Message, Since: since(i.Since)}
-	switch {
-	case i.ID == "" && i.Error != "":
-		out.Instance.Current, out.Instance.Message = "provisioning error", failed(i.Error, i.Failures, i.Retry)
-	case out.Instance.Current == "":
-		out.Instance.Current = "pending"
-	case i.State == provider.Running && i.Message == "":
-		out.Instance.Message = "Running"
-	case i.State == provider.Gone:
-		out.Instance.Current, out.Instance.Message = "error", also("the provider has no such instance any more", i.Message)
-	}
 }
 
 // failed is what could not be done, and when it will be tried again.

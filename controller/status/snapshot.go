@@ -13,6 +13,7 @@ import (
 type Snapshot struct {
 	Controller   state.Controller
 	Model        state.Model
+	Config       state.ModelConfig
 	Version      string // of the controllers
 	Applications map[state.ApplicationName]ApplicationRecord
 	Units        map[state.UnitName]UnitRecord

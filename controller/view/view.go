@@ -34,6 +34,11 @@ func Read(ctx context.Context, r state.Reader, m state.ModelID) (status.Snapshot
 		return s, fmt.Errorf("read model %s: %w", m, err)
 	}
 	s.Model = model.Value
+	config, err := state.ReadIf[state.ModelConfig](ctx, r, m.ConfigPath())
+	if err != nil {
+		return s, fmt.Errorf("read model %s: %w", m, err)
+	}
+	s.Config = config.Value
 	v := &reading{r: r, m: m, into: &s}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(width)

@@ -75,8 +75,42 @@ insist() {
 	done
 }
 
+# remember has systemd run this script again after a crash, until it has come to its end: cloud-init runs it once only.
+units=/etc/systemd/system
+rest=grigri-init-$machine.service
+remember() {
+	if command -v flock >/dev/null; then
+		exec 9>"$home/init.lock"
+		flock -n 9 || exit 0 # it runs already
+	fi
+	[ -f "$0" ] && [ "$0" != "$home/init.sh" ] || return 0
+	cp "$0" "$home/init.new" && mv "$home/init.new" "$home/init.sh"
+	cat >"$units/$rest" <<END
+[Unit]
+Description=grigri brings up machine $machine
+After=network-online.target
+Wants=network-online.target
+
+[Service]
+ExecStart=/bin/sh $home/init.sh
+END
+	mkdir -p "$units/multi-user.target.wants"
+	ln -sf "$units/$rest" "$units/multi-user.target.wants/$rest"
+}
+
+# forget is the end of that.
+forget() {
+	rm -f "$units/multi-user.target.wants/$rest" "$units/$rest" "$home/init.sh" "$home/init.lock"
+}
+
+ours= # a machine that is ours alone, with systemd
+if [ -z "${GRIGRI_SUPERVISED:-}" ] && [ -d /run/systemd/system ] && [ -z "${GRIGRI_DATA_DIR:-}" ]; then
+	ours=yes
+fi
+
 mkdir -p "$tools" "$home" "$log"
 chmod 700 "$home"
+[ -z "$ours" ] || [ -n "$removal" ] || remember
 [ -s "$home/ca.pem" ] || { echo "$ca" >"$home/ca.new" && mv "$home/ca.new" "$home/ca.pem"; }
 [ -z "$removal" ] || printf '%s' "$removal" >"$home/remove.sh"
 insist install
@@ -84,7 +118,7 @@ insist enrol
 
 if [ -n "${GRIGRI_SUPERVISED:-}" ]; then
 	exec "$agent" run --data-dir "$data"
-elif [ -d /run/systemd/system ] && [ -z "${GRIGRI_DATA_DIR:-}" ]; then
+elif [ -n "$ours" ]; then
 	service=grigri-machine-$machine.service
 	cat >"/etc/systemd/system/$service.new" <<END
 [Unit]
@@ -106,6 +140,7 @@ END
 	mv "/etc/systemd/system/$service.new" "/etc/systemd/system/$service"
 	systemctl daemon-reload
 	systemctl enable --now "$service"
+	[ -n "$removal" ] || forget
 else
 	setsid "$agent" supervise --dir "$home" -- "$agent" run --data-dir "$data" </dev/null >>"$log/machine-$machine.log" 2>&1 &
 fi

@@ -37,6 +37,9 @@ func (c *cloud) Start(_ context.Context, req provider.StartRequest) (provider.In
 		return provider.Instance{}, fmt.Errorf("busy: %w", provider.ErrTransient)
 	}
 	i := slices.IndexFunc(c.instances, func(in provider.Instance) bool { return in.Model == req.Model && in.Machine == req.Machine })
+	if i < 0 && req.Enrolled {
+		return provider.Instance{}, req.Missing()
+	}
 	if i < 0 {
 		c.started++
 		c.instances = append(c.instances, provider.Instance{ID: provider.InstanceID(fmt.Sprintf("i-%d", c.started)), Model: req.Model,

@@ -131,9 +131,18 @@ func TestContract(t *testing.T) {
 			return open(t, s, func(c *ec2.Config) { c.Settle = 300 * time.Millisecond })
 		},
 		Init: func(string) provider.Init { return provider.Init{Script: []byte(script)} },
+		Halt: func(t *testing.T, id provider.InstanceID) { halt(t, s, id) },
 	})
 	if groups := ourGroups(t, s); len(groups) > 0 {
 		t.Errorf("groups are left: %v", groups)
+	}
+}
+
+// halt stops an instance, as at the console.
+func halt(t *testing.T, s *mototest.Server, id provider.InstanceID) {
+	t.Helper()
+	if _, err := raw(s).StopInstances(t.Context(), &sdk.StopInstancesInput{InstanceIds: []string{string(id)}}); err != nil {
+		t.Fatal(err)
 	}
 }
 

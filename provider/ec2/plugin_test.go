@@ -28,6 +28,7 @@ func TestContractInAPlugin(t *testing.T) {
 	s := mototest.Start(t)
 	providertest.Run(t, providertest.Config{
 		Init: func(string) provider.Init { return provider.Init{Script: []byte(script)} },
+		Halt: func(t *testing.T, id provider.InstanceID) { halt(t, s, id) },
 		Open: func(t *testing.T) provider.Provider {
 			p, _ := plugintest.Open(t, spec(s))
 			return p

@@ -52,7 +52,10 @@ func (p *Provider) start(ctx context.Context, req provider.StartRequest) (types.
 		return types.Instance{}, err
 	}
 	if in, ok := oldest(found); ok {
-		return in, nil
+		return p.wake(ctx, in)
+	}
+	if req.Enrolled {
+		return types.Instance{}, req.Missing()
 	}
 	c, err := p.choose(ctx, w, key.model, key.machine)
 	if err != nil {
@@ -74,6 +77,36 @@ func (p *Provider) start(ctx context.Context, req provider.StartRequest) (types.
 		}
 	}
 	return types.Instance{}, fmt.Errorf("all of its %d client tokens bring back instances that have ended: %w", mostGenerations, provider.ErrTransient)
+}
+
+// wake starts an instance again that has stopped. One that runs or is about to it leaves alone.
+func (p *Provider) wake(ctx context.Context, in types.Instance) (types.Instance, error) {
+	id := aws.ToString(in.InstanceId)
+	switch stateOf(in) {
+	case types.InstanceStateNameStopping:
+		return in, fmt.Errorf("instance %s is still stopping: %w", id, provider.ErrTransient)
+	case types.InstanceStateNameStopped:
+	default:
+		return in, nil
+	}
+	client, err := p.api(ctx)
+	if err != nil {
+		return in, err
+	}
+	out, err := client.StartInstances(ctx, &ec2.StartInstancesInput{InstanceIds: []string{id}})
+	if is(err, "IncorrectInstanceState") { // it has gone on meanwhile
+		return in, fmt.Errorf("start instance %s again: %w: %w", id, err, provider.ErrTransient)
+	}
+	if err != nil {
+		return in, fmt.Errorf("start instance %s again: %w", id, explain(err))
+	}
+	in.State, in.StateReason = &types.InstanceState{Name: types.InstanceStateNamePending}, nil
+	for _, change := range out.StartingInstances {
+		if aws.ToString(change.InstanceId) == id && change.CurrentState != nil && change.CurrentState.Name == types.InstanceStateNameRunning {
+			in.State = change.CurrentState
+		}
+	}
+	return in, nil
 }
 
 // wasBefore says whether what launch returned is the remains of an earlier life. One that has just been launched and cannot be

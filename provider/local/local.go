@@ -80,6 +80,8 @@ func (p *Provider) start(ctx context.Context, req provider.StartRequest) (provid
 	id := instanceID(req.Controller, req.Model, req.Machine)
 	m, err := p.read(id)
 	switch {
+	case req.Enrolled && (errors.Is(err, fs.ErrNotExist) || err == nil && m.Stopping):
+		return provider.Instance{}, req.Missing()
 	case errors.Is(err, fs.ErrNotExist):
 		if m, err = p.make(id, req); err != nil {
 			return provider.Instance{}, err
@@ -93,6 +95,11 @@ func (p *Provider) start(ctx context.Context, req provider.StartRequest) (provid
 			return provider.Instance{}, err
 		}
 		if m, err = p.make(id, req); err != nil {
+			return provider.Instance{}, err
+		}
+	}
+	if !p.held(id) { // of a machine that has died nothing runs on beside the new start
+		if err := p.killStrays(ctx, id); err != nil {
 			return provider.Instance{}, err
 		}
 	}
@@ -159,8 +166,7 @@ func (p *Provider) stop(ctx context.Context, id string) error {
 	return p.end(ctx, id)
 }
 
-// List implements provider.Provider. A machine whose reaper has died, with the host or alone, starts again:
-// machines of a host come up with it.
+// List implements provider.Provider. A machine whose reaper has died, with the host or alone, is stopped.
 func (p *Provider) List(ctx context.Context, controller string) ([]provider.Instance, error) {
 	unlock, err := p.lock(ctx)
 	if err != nil {
@@ -186,11 +192,6 @@ func (p *Provider) List(ctx context.Context, controller string) ([]provider.Inst
 		}
 		if m.Controller != controller {
 			continue
-		}
-		if !m.Stopping && !p.record(m.ID).Ended && !p.held(m.ID) {
-			if err := p.run(&m); err != nil {
-				p.Log.Warn("a machine does not start again", "machine", m.Machine, "err", err)
-			}
 		}
 		out = append(out, p.instance(m))
 	}

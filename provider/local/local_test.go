@@ -71,6 +71,17 @@ func TestContract(t *testing.T) {
 			}
 			return open(t, dirs[t])
 		},
+		Halt: func(t *testing.T, id provider.InstanceID) {
+			var rec reaper.Record
+			wait(t, "its reaper", func() (ok bool) {
+				var err error
+				rec, err = reaper.ReadRecord(filepath.Join(dirs[t], string(id), reaper.LockFile))
+				return err == nil && rec.Alive()
+			})
+			if err := unix.Kill(-rec.PID, unix.SIGKILL); err != nil { // it leads its group
+				t.Fatal(err)
+			}
+		},
 	})
 }
 
@@ -119,7 +130,7 @@ func list(t *testing.T, p *local.Provider) []provider.Instance {
 
 const workload = `
 	cd $GRIGRI_DATA_DIR
-	[ -e daemon ] || (setsid sh -c 'echo $$ >daemon; exec sleep 1000' >/dev/null 2>&1 &)
+	readlink /proc/$(cat daemon)/exe || (setsid sh -c 'echo $$ >daemon; exec sleep 1000' >/dev/null 2>&1 &)
 	echo $$ >agent.new; mv agent.new agent
 	exec sleep 1000`
 
@@ -155,7 +166,7 @@ func TestAnAgentComesBackAndItsWorkloadStays(t *testing.T) {
 	}
 }
 
-func TestAMachineComesBackWhenItsReaperIsKilled(t *testing.T) {
+func TestAMachineWhoseReaperWasKilledIsStartedAgain(t *testing.T) {
 	dir := t.TempDir()
 	p := open(t, dir)
 	in := start(t, p, "0", workload)
@@ -168,11 +179,22 @@ func TestAMachineComesBackWhenItsReaperIsKilled(t *testing.T) {
 	}
 	rec.Process.Signal(unix.SIGKILL)
 	wait(t, "the reaper dead", func() bool { return !reaper.Held(lock) })
-	wait(t, "the machine running again", func() bool {
-		all := list(t, p)
-		return len(all) == 1 && all[0].State == provider.Running && all[0].Addresses[0] == in.Addresses[0]
-	})
-	wait(t, "another agent", func() bool { return process(t, data+"/agent") != agent })
+	if all := list(t, p); len(all) != 1 || all[0].State != provider.Stopped {
+		t.Errorf("without its reaper it is %+v", all)
+	}
+	if again := start(t, p, "0", workload); again.ID != in.ID || again.State != provider.Running || again.Addresses[0] != in.Addresses[0] {
+		t.Errorf("it was %+v and is %+v", in, again)
+	}
+	if daemon.Alive() {
+		t.Error("the daemon of before the machine's death runs beside the new one")
+	}
+	wait(t, "another agent and another daemon", func() bool { return process(t, data+"/agent") != agent && process(t, data+"/daemon") != daemon })
+	daemon = process(t, data+"/daemon")
+	rec, err = reaper.ReadRecord(lock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec.Process.Signal(unix.SIGKILL)
 	if err := p.Stop(t.Context(), in.ID); err != nil {
 		t.Fatal(err)
 	}

@@ -17,9 +17,10 @@ const (
 )
 
 // boot sees to it that the first-boot script runs. With cloud-init in the image it does by itself, for it is the user data;
-// otherwise it is put there and started. The directory in /run, which ends with the boot, keeps it from running twice at once.
-func (p *Provider) boot(ctx context.Context, s *client.InstanceServer, i client.Instance, script []byte) error {
-	if i.Config[tagBooted] != "" {
+// otherwise it is put there and started; once, unless again says that it may have died half way. The directory in /run, which ends
+// with the boot, keeps it from running twice at once.
+func (p *Provider) boot(ctx context.Context, s *client.InstanceServer, i client.Instance, script []byte, again bool) error {
+	if i.Config[tagBooted] != "" && !again {
 		return nil
 	}
 	if i.Type != client.VM && len(script) > 0 { // a virtual machine's images have cloud-init, and nothing can be asked of it while it boots
@@ -34,7 +35,7 @@ func (p *Provider) boot(ctx context.Context, s *client.InstanceServer, i client.
 		}
 	}
 	now, etag, err := s.GetInstance(ctx, i.Name)
-	if err != nil {
+	if err != nil || now.Config[tagBooted] != "" {
 		return err
 	}
 	put := now.Writable()

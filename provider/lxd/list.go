@@ -54,7 +54,7 @@ func (p *Provider) instance(i client.InstanceFull) provider.Instance {
 
 func stateOf(i client.Instance) provider.State {
 	switch i.StatusCode {
-	case client.Running, client.Ready:
+	case client.Running, client.Ready, client.Freezing, client.Frozen: // it was paused on purpose
 		return provider.Running
 	case client.Starting, client.Aborting:
 		return provider.Pending
@@ -67,7 +67,7 @@ func stateOf(i client.Instance) provider.State {
 }
 
 func message(i client.Instance) string {
-	if stateOf(i) == provider.Running {
+	if i.StatusCode == client.Running || i.StatusCode == client.Ready {
 		return ""
 	}
 	return i.Status

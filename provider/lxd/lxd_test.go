@@ -113,5 +113,6 @@ func TestContract(t *testing.T) {
 		},
 		Patience: patience,
 		Parallel: true,
+		Halt:     func(t *testing.T, id provider.InstanceID) { s.LXC(t, "stop", "--force", string(id)) },
 	})
 }

@@ -36,19 +36,25 @@ func (p *Provider) start(ctx context.Context, req provider.StartRequest) (provid
 		return provider.Instance{}, err
 	}
 	key := keyOf(req)
+	revived := false // it has been stopped, and is started again
 	var last error
 	for try := range tries {
 		i, _, err := s.GetInstanceFull(ctx, key.instance())
 		switch {
+		case client.IsNotFound(err) && req.Enrolled:
+			return provider.Instance{}, req.Missing()
 		case client.IsNotFound(err):
 			err = p.create(ctx, s, req, w, try)
 		case err != nil:
 		case machineOf(i.Config) != key:
 			return provider.Instance{}, fmt.Errorf("there is an instance %s in LXD that is not this machine's: rename or delete it", i.Name)
+		case i.StatusCode == client.Frozen: // whoever has paused it lets it go on
+			return p.instance(*i), nil
 		case i.StatusCode != client.Running && i.StatusCode != client.Ready:
+			revived = revived || stateOf(i.Instance) == provider.Stopped
 			err = p.run(ctx, s, i.Name)
 		default:
-			if err = p.boot(ctx, s, i.Instance, req.Init.Script); err == nil {
+			if err = p.boot(ctx, s, i.Instance, req.Init.Script, revived && !req.Enrolled); err == nil {
 				return p.instance(*i), nil
 			}
 		}

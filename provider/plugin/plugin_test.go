@@ -98,11 +98,29 @@ func open(t *testing.T, c plugin.Config) provider.Provider {
 	return p
 }
 
+// halt kills all that runs on a machine of this host.
+func halt(t *testing.T, dir string) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		rec, err := reaper.ReadRecord(filepath.Join(dir, reaper.LockFile))
+		if err == nil && rec.Alive() {
+			if err := syscall.Kill(-rec.PID, syscall.SIGKILL); err != nil { // it leads its group
+				t.Fatal(err)
+			}
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("there is no reaper to kill: %v", err)
+		}
+	}
+}
+
 // A provider in a plugin keeps the contract that it keeps by itself.
 func TestContract(t *testing.T) {
 	dirs := map[*testing.T]string{}
 	providertest.Run(t, providertest.Config{
 		Init: func(string) provider.Init { return provider.Init{Script: []byte("exec sleep 1000\n")} },
+		Halt: func(t *testing.T, id provider.InstanceID) { halt(t, filepath.Join(dirs[t], string(id))) },
 		Open: func(t *testing.T) provider.Provider {
 			if dirs[t] == "" {
 				dirs[t] = t.TempDir()

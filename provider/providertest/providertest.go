@@ -26,6 +26,9 @@ type Config struct {
 	Patience time.Duration
 	// Parallel has the tests run at the same time. Each has controllers of its own.
 	Parallel bool
+	// Halt has an instance stop in a way that is not the provider's: as a crash does, or somebody at its console.
+	// It need not wait until it has stopped. Nil: nobody can, and the provider need not know how to start one again.
+	Halt func(t *testing.T, id provider.InstanceID)
 }
 
 // The models that the contract uses. The second one holds the same machine ids.
@@ -47,6 +50,8 @@ func Run(t *testing.T, c Config) {
 		{"what is not there is no error to stop", stoppedUnknown},
 		{"a new provider finds what the old one started", adopted},
 		{"a machine that was stopped may be started again", again},
+		{"a machine that has died is started again, as the same", revived},
+		{"a machine that has been up gets no other instance", notReplaced},
 		{"what cannot be had is refused", refused},
 		{"a shell runs commands", shell},
 		{"a volume is made once", volumeOnce},
@@ -328,6 +333,67 @@ func again(w *world) {
 	w.await("it gone", func() bool { return len(w.ids(w.controllerA)) == 0 })
 	in = w.start(w.controllerA, modelA, "0")
 	w.running(w.controllerA, in.ID)
+}
+
+func revived(w *world) {
+	if w.c.Halt == nil {
+		w.Skip("nobody can stop an instance from outside")
+	}
+	in, other := w.start(w.controllerA, modelA, "0"), w.start(w.controllerA, modelA, "1")
+	before := w.running(w.controllerA, in.ID)
+	other = w.running(w.controllerA, other.ID)
+	for range 2 { // it may die again
+		w.c.Halt(w.T, in.ID)
+		w.await("it stopped, and still there", func() bool {
+			all := w.list(w.controllerA) // twice: to list it must not start it
+			all = append(all, w.list(w.controllerA)...)
+			all = slices.DeleteFunc(all, func(i provider.Instance) bool { return i.ID != in.ID })
+			return len(all) == 2 && all[0].State == provider.Stopped && all[1].State == provider.Stopped
+		})
+		w.revive(in.ID)
+		if after := w.running(w.controllerA, in.ID); !slices.Equal(before.Addresses, after.Addresses) {
+			w.Logf("the addresses were %v and are %v", before.Addresses, after.Addresses) // a cloud may give others
+		}
+	}
+	w.revive(in.ID) // it runs: nothing to do
+	if ids := w.ids(w.controllerA); len(ids) != 2 {
+		w.Errorf("there are %v", ids)
+	}
+	if now := w.running(w.controllerA, other.ID); !slices.Equal(now.Addresses, other.Addresses) {
+		w.Errorf("the other machine was %+v and is %+v", other, now)
+	}
+	w.stop(in.ID)
+	w.await("the revived one gone", func() bool { return len(w.ids(w.controllerA)) == 1 })
+}
+
+// revive starts machine 0 again, as the leader does: while its end is still under way the provider says to try later.
+func (w *world) revive(id provider.InstanceID) {
+	w.Helper()
+	w.await("instance "+string(id)+" started again", func() bool {
+		in, err := w.p.Start(w.Context(), w.request(w.controllerA, modelA, "0"))
+		if errors.Is(err, provider.ErrTransient) {
+			return false
+		}
+		if err != nil {
+			w.Fatalf("start the machine again: %v", err)
+		}
+		if in.ID != id || in.State == provider.Stopped {
+			w.Fatalf("instance %s was started again as %+v", id, in)
+		}
+		return true
+	})
+}
+
+func notReplaced(w *world) {
+	req := w.request(w.controllerA, modelA, "0")
+	req.Enrolled = true
+	if in, err := w.p.Start(w.Context(), req); !errors.Is(err, provider.ErrNotFound) {
+		w.Errorf("of a machine that has been up there is no instance: %+v, %v; want an error that wraps ErrNotFound", in, err)
+	}
+	in := w.start(w.controllerA, modelA, "0")
+	if again, err := w.p.Start(w.Context(), req); err != nil || again.ID != in.ID {
+		w.Errorf("of a machine that has been up there is %s: %+v, %v", in.ID, again, err)
+	}
 }
 
 func refused(w *world) {

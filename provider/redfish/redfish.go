@@ -107,6 +107,27 @@ func (p *Provider) start(ctx context.Context, req provider.StartRequest) (provid
 			return provider.Instance{}, err
 		}
 	}
+	return p.wake(ctx, req, r, s)
+}
+
+// wake switches a server on again that has been switched off. One whose machine has never come up boots from the network as the
+// first time: there may be nothing on its disk.
+func (p *Provider) wake(ctx context.Context, req provider.StartRequest, r reservation, s system) (provider.Instance, error) {
+	in, err := p.instance(ctx, r, s)
+	if err != nil || in.State != provider.Stopped {
+		return in, err
+	}
+	if !req.Enrolled {
+		if err := p.writeSeed(s, req); err != nil {
+			return in, err
+		}
+		if err := p.bmc.bootFromNetwork(ctx, s.url); err != nil {
+			return in, fmt.Errorf("have %s boot from the network again: %w", s.name, err)
+		}
+	}
+	if err := p.switchOn(ctx, s); err != nil {
+		return in, fmt.Errorf("switch %s on again: %w", s.name, err)
+	}
 	return p.instance(ctx, r, s)
 }
 
@@ -235,8 +256,11 @@ func (p *Provider) instance(ctx context.Context, r reservation, s system) (provi
 	}
 	in := provider.Instance{ID: provider.InstanceID(s.name), Model: r.Model, Machine: r.Machine, State: provider.Pending, Message: "power " + strings.ToLower(now.PowerState),
 		Addresses: []string{s.address}, Hardware: provider.Hardware{Arch: p.arch, Cores: now.ProcessorSummary.Count, MemoryMiB: int(now.MemorySummary.GiB * 1024), VirtType: "metal"}}
-	if now.PowerState == "On" {
+	switch {
+	case now.PowerState == "On":
 		in.State = provider.Running
+	case now.PowerState == "Off" && r.Started:
+		in.State = provider.Stopped
 	}
 	return in, nil
 }

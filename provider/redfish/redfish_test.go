@@ -127,6 +127,7 @@ func TestContract(t *testing.T) {
 			specs := map[*testing.T]provider.Spec{}
 			providertest.Run(t, providertest.Config{
 				Patience: time.Minute,
+				Halt:     func(t *testing.T, id provider.InstanceID) { switchOff(t, urls[string(id)]) },
 				Init: func(m string) provider.Init {
 					return provider.Init{Script: []byte("#!/bin/sh\necho machine " + m + "\n")}
 				},
@@ -146,6 +147,19 @@ func TestContract(t *testing.T) {
 				},
 			})
 		})
+	}
+}
+
+// switchOff switches a server off as its own button does.
+func switchOff(t *testing.T, url string) {
+	t.Helper()
+	resp, err := http.Post(url+"/Actions/ComputerSystem.Reset", "application/json", strings.NewReader(`{"ResetType": "ForceOff"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode >= 300 {
+		t.Fatalf("switch %s off: %s", url, resp.Status)
 	}
 }
 

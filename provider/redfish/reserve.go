@@ -45,6 +45,9 @@ func (p *Provider) reserve(ctx context.Context, req provider.StartRequest) (r re
 				free = append(free, candidate)
 			}
 		}
+		if req.Enrolled {
+			return req.Missing()
+		}
 		if len(free) == 0 {
 			return fmt.Errorf("all %d servers are in use: %w", len(p.systems), provider.ErrTransient)
 		}
