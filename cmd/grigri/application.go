@@ -40,17 +40,9 @@ func (c *cli) configCommand() *cobra.Command {
 		if reads > 1 {
 			return usagef("can only show one setting, or all")
 		}
-		set, err := splitPairs(words[:len(words)-reads])
+		set, err := c.settings(words[:len(words)-reads], *file, application)
 		if err != nil {
 			return err
-		}
-		if *file != "" {
-			fromFile, err := c.readSettingsFile(*file, application)
-			if err != nil {
-				return err
-			}
-			maps.Copy(fromFile, set)
-			set = fromFile
 		}
 		_, m, err := c.model(cmd)
 		if err != nil {
@@ -80,6 +72,20 @@ func (c *cli) configCommand() *cobra.Command {
 		return err
 	}
 	return cmd
+}
+
+// settings are those of words such as key=value, and before them those of the file, if there is one.
+func (c *cli) settings(words []string, file, application string) (map[string]string, error) {
+	set, err := splitPairs(words)
+	if err != nil || file == "" {
+		return set, err
+	}
+	fromFile, err := c.readSettingsFile(file, application)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(fromFile, set)
+	return fromFile, nil
 }
 
 func (c *cli) readSettingsFile(name, application string) (map[string]string, error) {
@@ -250,29 +256,36 @@ func constraintsOf(words []string) (provider.Constraints, error) {
 	return found, nil
 }
 
-// removalFlags adds the flags of commands that remove things.
-type removalFlags struct {
-	noPrompt, force, noWait, dryRun, destroyStorage bool
-}
+// endingFlags are the flags of all commands that remove or destroy.
+type endingFlags struct{ noPrompt, force, noWait, destroyStorage bool }
 
-func addRemovalFlags(cmd *cobra.Command) *removalFlags {
-	f := &removalFlags{}
+// add adds them to cmd; storage says what becomes of that with --destroy-storage.
+func (f *endingFlags) add(cmd *cobra.Command, storage string) {
 	cmd.Flags().BoolVar(&f.noPrompt, "no-prompt", false, "do not ask")
 	cmd.Flags().BoolVar(&f.force, "force", false, "run no hooks and wait for nobody")
 	cmd.Flags().BoolVar(&f.noWait, "no-wait", false, "with --force: accepted for compatibility")
-	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "only say what would be removed")
-	cmd.Flags().BoolVar(&f.destroyStorage, "destroy-storage", false, "remove attached storage as well")
-	cmd.Flags().BoolP("yes", "y", false, "do not ask")
+	cmd.Flags().BoolVar(&f.destroyStorage, "destroy-storage", false, storage)
+	yes := cmd.Flags().BoolP("yes", "y", false, "do not ask")
 	_ = cmd.Flags().MarkHidden("yes")
-	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
-		if yes, _ := cmd.Flags().GetBool("yes"); yes {
-			f.noPrompt = true
-		}
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		f.noPrompt = f.noPrompt || *yes
 		if f.noWait && !f.force {
 			return usagef("--no-wait without --force not valid")
 		}
 		return nil
 	}
+}
+
+// removalFlags are the flags of commands that remove things.
+type removalFlags struct {
+	endingFlags
+	dryRun bool
+}
+
+func addRemovalFlags(cmd *cobra.Command) *removalFlags {
+	f := &removalFlags{}
+	f.add(cmd, "remove attached storage as well")
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "only say what would be removed")
 	return f
 }
 

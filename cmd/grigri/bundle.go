@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/grigri/grigri/charm"
+	"github.com/grigri/grigri/controller/client"
 	"github.com/grigri/grigri/internal/bundle"
 )
 
@@ -167,6 +168,33 @@ func fitOptions(a *bundle.Application, options charm.Options) error {
 	return nil
 }
 
+// A wantedBundle is a bundle with the model that is to become like it.
+type wantedBundle struct {
+	bundle  *bundle.Bundle
+	charms  map[string]bundle.Charm
+	local   map[string]localCharm
+	options bundle.Options
+	model   client.Model
+	have    bundle.Model
+}
+
+func (c *cli) wanted(cmd *cobra.Command, base bundle.Source, flags *bundleFlags) (w wantedBundle, err error) {
+	if w.options, err = flags.options(); err != nil {
+		return w, err
+	}
+	if w.bundle, err = flags.read(c, base); err != nil {
+		return w, err
+	}
+	if w.charms, w.local, err = bundleCharms(w.bundle); err != nil {
+		return w, err
+	}
+	if _, w.model, err = c.model(cmd); err != nil {
+		return w, err
+	}
+	w.have, err = readModel(cmd.Context(), w.model)
+	return w, err
+}
+
 // deployBundle is deploy for a bundle.
 func (c *cli) deployBundle(cmd *cobra.Command, base bundle.Source, flags *bundleFlags, dryRun bool) error {
 	var refused []string
@@ -181,35 +209,19 @@ func (c *cli) deployBundle(cmd *cobra.Command, base bundle.Source, flags *bundle
 	if n := cmd.Flags().NArg(); n > 1 {
 		return usagef("an application name cannot be given to a bundle: %q", cmd.Flags().Arg(1))
 	}
-	o, err := flags.options()
-	if err != nil {
-		return err
-	}
-	b, err := flags.read(c, base)
+	w, err := c.wanted(cmd, base, flags)
 	if err != nil {
 		return err
 	}
 	trust, _ := cmd.Flags().GetBool("trust")
-	if trusted := trustedApplications(b); len(trusted) > 0 && !trust && !dryRun {
+	if trusted := trustedApplications(w.bundle); len(trusted) > 0 && !trust && !dryRun {
 		return fmt.Errorf("bundle %s wants applications to be trusted with the cloud's credentials: %s; repeat the deploy with --trust if that is right", base.Name, strings.Join(trusted, ", "))
 	}
-	charms, local, err := bundleCharms(b)
+	changes, err := bundle.Plan(w.bundle, w.charms, w.have, w.options)
 	if err != nil {
 		return err
 	}
-	_, m, err := c.model(cmd)
-	if err != nil {
-		return err
-	}
-	have, err := readModel(cmd.Context(), m)
-	if err != nil {
-		return err
-	}
-	changes, err := bundle.Plan(b, charms, have, o)
-	if err != nil {
-		return err
-	}
-	c.infof("Located bundle %q in %s", bundleName(b, base), base.Name)
+	c.infof("Located bundle %q in %s", bundleName(w.bundle, base), base.Name)
 	if len(changes) == 0 {
 		c.infof("No changes to apply.")
 		return nil
@@ -220,7 +232,7 @@ func (c *cli) deployBundle(cmd *cobra.Command, base bundle.Source, flags *bundle
 	}
 	fmt.Fprintln(c.out, header)
 	force, _ := cmd.Flags().GetBool("force")
-	e := bundleRun{c: c, m: m, local: local, trust: trust, force: force, machines: map[string]string{}}
+	e := bundleRun{c: c, m: w.model, local: w.local, trust: trust, force: force, machines: map[string]string{}}
 	for i, change := range changes {
 		fmt.Fprintf(c.out, "- %s\n", change)
 		if dryRun {
@@ -278,27 +290,11 @@ func (c *cli) diffBundleCommand() *cobra.Command {
 		if !found {
 			return fmt.Errorf("no bundle was found at %q", args[0])
 		}
-		o, err := flags.options()
+		w, err := c.wanted(cmd, base, flags)
 		if err != nil {
 			return err
 		}
-		b, err := flags.read(c, base)
-		if err != nil {
-			return err
-		}
-		charms, _, err := bundleCharms(b)
-		if err != nil {
-			return err
-		}
-		_, m, err := c.model(cmd)
-		if err != nil {
-			return err
-		}
-		have, err := readModel(cmd.Context(), m)
-		if err != nil {
-			return err
-		}
-		diff, err := bundle.Diff(b, charms, have, o)
+		diff, err := bundle.Diff(w.bundle, w.charms, w.have, w.options)
 		if err != nil {
 			return err
 		}

@@ -23,30 +23,17 @@ import (
 
 // destroyFlags are the flags of the commands that end models.
 type destroyFlags struct {
-	noPrompt, force, noWait, destroyStorage, releaseStorage bool
-	timeout                                                 time.Duration
+	endingFlags
+	releaseStorage bool
+	timeout        time.Duration
 }
 
 func addDestroyFlags(cmd *cobra.Command) *destroyFlags {
 	f := &destroyFlags{}
-	cmd.Flags().BoolVar(&f.noPrompt, "no-prompt", false, "do not ask")
-	cmd.Flags().BoolVar(&f.force, "force", false, "run no hooks and wait for nobody")
-	cmd.Flags().BoolVar(&f.noWait, "no-wait", false, "with --force: accepted for compatibility")
-	cmd.Flags().BoolVar(&f.destroyStorage, "destroy-storage", false, "destroy all storage")
+	f.add(cmd, "destroy all storage")
 	cmd.Flags().BoolVar(&f.releaseStorage, "release-storage", false, "let go of all storage")
 	cmd.Flags().DurationVarP(&f.timeout, "timeout", "t", 0, "with --force: how long the whole may take")
-	cmd.Flags().BoolP("yes", "y", false, "do not ask")
-	_ = cmd.Flags().MarkHidden("yes")
 	exclusive(cmd, "destroy-storage", "release-storage")
-	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
-		if yes, _ := cmd.Flags().GetBool("yes"); yes {
-			f.noPrompt = true
-		}
-		if f.noWait && !f.force {
-			return usagef("--no-wait without --force not valid")
-		}
-		return nil
-	}
 	return f
 }
 

@@ -36,17 +36,9 @@ func (c *cli) modelConfigCommand() *cobra.Command {
 		if len(keys) > 1 {
 			return usagef("can only show one setting, or all")
 		}
-		set, err := splitPairs(words)
+		set, err := c.settings(words, *file, "")
 		if err != nil {
 			return err
-		}
-		if *file != "" {
-			fromFile, err := c.readSettingsFile(*file, "")
-			if err != nil {
-				return err
-			}
-			maps.Copy(fromFile, set)
-			set = fromFile
 		}
 		_, m, err := c.model(cmd)
 		if err != nil {
