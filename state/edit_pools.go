@@ -45,7 +45,7 @@ func AllPools(ctx context.Context, r Reader, m ModelID, has provider.Storage) (m
 	return out, nil
 }
 
-// findPool is the pool; t holds only while a user's one is as it is.
+// findPool is the pool. Of a user's one t holds only while it is as it is, and writes it, so that its removal holds no more.
 func findPool(ctx context.Context, r Reader, t *Txn, m ModelID, has provider.Storage, name string) (Pool, error) {
 	if p, ok := BuiltInPools(has)[name]; ok {
 		return p, nil
@@ -55,7 +55,7 @@ func findPool(ctx context.Context, r Reader, t *Txn, m ModelID, has provider.Sto
 	case err != nil:
 		return Pool{}, err
 	case rec.Exists():
-		t.checkOnce(rec.Path, rec.Version)
+		t.touch(rec.Path, rec.Value, rec.Version)
 		return rec.Value, nil
 	case name == TmpFS || name == Loop:
 		return Pool{}, refused("pool %q is not for the machines of this cloud", name)
@@ -63,10 +63,10 @@ func findPool(ctx context.Context, r Reader, t *Txn, m ModelID, has provider.Sto
 	return Pool{}, &NotFoundError{"pool", name}
 }
 
-// checkOnce is Check unless t checks the node already.
-func (t *Txn) checkOnce(path string, v Version) {
-	if !slices.ContainsFunc(t.Ops, func(op Op) bool { return op.Kind == OpCheck && op.Path == path }) {
-		t.Check(path, v)
+// touch is Set unless t sets the node already.
+func (t *Txn) touch(path string, value any, v Version) {
+	if !slices.ContainsFunc(t.Ops, func(op Op) bool { return op.Kind == OpSet && op.Path == path }) {
+		t.Set(path, value, v)
 	}
 }
 
@@ -150,7 +150,7 @@ func RemovePool(ctx context.Context, r Reader, m ModelID, by By, has provider.St
 			return t, refused("storage pool %q is in use by storage %s", name, id)
 		}
 	}
-	t.Delete(rec.Path, rec.Version) // whoever takes storage from it now checks it
+	t.Delete(rec.Path, rec.Version) // whoever takes storage from it meanwhile has written it
 	by.record(&t, m, "remove-storage-pool", name)
 	return t, nil
 }

@@ -181,6 +181,16 @@ func TestPools(t *testing.T) {
 	if p := read[state.Pool](w, m.PoolPath("fast")).Value; p.Attributes["a"] != "1" || p.Attributes["b"] != "2" {
 		t.Errorf("the pool is %+v", p)
 	}
+	w.must(state.Txn{}, create("slow", "shelf"))
+	removal, err := state.RemovePool(ctx, w.s, m, w.by, shelf, "slow")
+	if err != nil {
+		t.Fatal(err)
+	}
+	added, _, err := state.AddStorage(ctx, w.s, m, w.by, shelf, "box/0", "data", state.Directive{Pool: "slow", Count: 1})
+	w.must(added, err)
+	if _, err := w.s.Commit(ctx, removal); !errors.Is(err, state.ErrConflict) {
+		t.Errorf("a pool goes from which storage was taken meanwhile: %v", err)
+	}
 }
 
 // TestAnyStorageEdits makes changes of storage at random, between those of units: storage and units always agree.

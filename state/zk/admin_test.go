@@ -33,6 +33,7 @@ func TestNothingIsOpenToTheWorld(t *testing.T) {
 	if _, err := c.conn.Create(cfg.Chroot+"/open", nil, 0, acl); err != nil {
 		t.Fatal(err)
 	}
+	defer c.conn.Delete(cfg.Chroot+"/open", -1)
 	world, err := c.World(t.Context())
 	if err != nil || len(world) != 1 || !slices.Equal(world[cfg.Chroot+"/open"], []string{"world:anyone"}) {
 		t.Errorf("with a node that is open: %v: %v", world, err)
