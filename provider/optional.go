@@ -44,9 +44,12 @@ func (e *ExitError) Error() string { return fmt.Sprintf("exit status %d", e.Stat
 
 // A Profiler is a Provider that can give an instance what a charm's lxd-profile.yaml asks for.
 type Profiler interface {
-	// SetProfiles makes the profiles that charms want on the instance exactly want, by application name.
+	// SetProfiles makes the profiles that charms want on the instance exactly want, by application name. Each is called ProfileName.
 	SetProfiles(ctx context.Context, id InstanceID, want map[string]Profile) error
 }
+
+// ProfileName is how the profile that an application's charm wants of an instance is called where the instance is.
+func ProfileName(id InstanceID, application string) string { return string(id) + "." + application }
 
 // A Profile is a charm's lxd-profile.yaml.
 type Profile struct {
@@ -100,7 +103,7 @@ type Storer interface{ Storage() Storage }
 // Storage is what storage there is besides directories of machines' own disks.
 type Storage struct {
 	Volumes string `json:"volumes,omitempty"` // the type of the pools that volumes are in: "ebs"
-	Shared  bool   `json:"shared,omitempty"`  // machines share a host's kernel or are no machines of ours: no mounts of memory, no loop devices
+	Shared  bool   `json:"shared,omitempty"`  // machines are no machines of their own, but share one: no mounts of memory, no loop devices
 }
 
 // StorageOf is what storage the machines of p can have.

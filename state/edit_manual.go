@@ -10,7 +10,10 @@ import (
 	"github.com/grigri/grigri/provider"
 )
 
-// LeftPath is made by the agent of a manual machine when it has heeded that the machine is dead: the host is about to be as it was.
+// Stays says that there is a host when the machine is no more: its user's own, or an instance that he keeps.
+func (m Machine) Stays() bool { return m.Manual != "" || m.KeepInstance }
+
+// LeftPath is made by the agent of a machine whose host stays when it has heeded that the machine is dead: the host is about to be as it was.
 func (m ModelID) LeftPath(id MachineID) string { return m.MachinePath(id) + "/left" }
 
 // RulesPath is where the Rules of a machine are whose agent is to keep them. Without the node the agent leaves the host's firewall alone.
@@ -91,15 +94,15 @@ func interrupted(ctx context.Context, r Reader, m ModelID, target string) (Machi
 	return "", nil
 }
 
-// ReleaseMachine tells the agent of a manual machine that is going, and has no units any more, to leave its host.
+// ReleaseMachine tells the agent of a machine that is going, has no units any more, and whose host stays, to leave that host.
 func ReleaseMachine(ctx context.Context, r Reader, m ModelID, id MachineID) (Txn, error) {
 	var t Txn
 	rec, err := ReadIf[Machine](ctx, r, m.MachinePath(id))
 	if err != nil || !rec.Exists() || rec.Value.Life != Dying {
 		return t, err
 	}
-	if rec.Value.Manual == "" || len(rec.Value.Units) > 0 {
-		return t, fmt.Errorf("release machine %s: %w", id, refused("it is a provider's, or has units"))
+	if !rec.Value.Stays() || len(rec.Value.Units) > 0 {
+		return t, fmt.Errorf("release machine %s: %w", id, refused("its instance goes with it, or it has units"))
 	}
 	rec.Value.Life = Dead
 	t.Set(rec.Path, rec.Value, rec.Version)

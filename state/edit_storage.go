@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/grigri/grigri/charm"
 	"github.com/grigri/grigri/provider"
@@ -196,11 +197,25 @@ func EndStorage(ctx context.Context, r Reader, t *Txn, m ModelID, id StorageID, 
 	if !stored.Value.End.same(was.End) || stored.Value.Release != was.Release {
 		t.Set(stored.Path, stored.Value, stored.Version)
 		t.Tell(m, TicketStorage, string(id))
+		if err := retryVolume(ctx, r, t, m, id); err != nil {
+			return err
+		}
 	}
 	if was.Unit == "" {
 		return nil
 	}
 	return detach(ctx, r, t, m, id, was.Unit, end)
+}
+
+// retryVolume has the provider asked at once: what it has refused before, of a volume that is wanted no more, need not be waited for.
+func retryVolume(ctx context.Context, r Reader, t *Txn, m ModelID, id StorageID) error {
+	rec, err := ReadIf[Volume](ctx, r, m.VolumePath(id))
+	if err != nil || rec.Value.Retry.IsZero() {
+		return err
+	}
+	rec.Value.Retry = time.Time{}
+	t.Set(rec.Path, rec.Value, rec.Version)
+	return nil
 }
 
 // FillStorage gives a unit what its hooks have asked for, and what a new charm wants it to have. Asked is the ledger's StorageAsked.

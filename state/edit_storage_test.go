@@ -133,6 +133,21 @@ func TestDeployWithStorage(t *testing.T) {
 	}
 }
 
+// Who removes storage that its provider has refused does not wait until the provider would have been asked again.
+func TestRemovedStorageIsLookedAtAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.box()
+	w.must(state.Txn{}, w.deployBox(1, map[string]state.Directive{"disk": {SizeMiB: 5}}))
+	w.must(state.FailVolume(ctx, w.s, m, "disk/1", "no", w.by.Now, w.by.Now.Add(5*time.Minute)))
+	if v := read[state.Volume](w, m.VolumePath("disk/1")).Value; v.Retry.IsZero() {
+		t.Fatalf("a volume that was refused is %+v", v)
+	}
+	w.must(state.RemoveStorage(ctx, w.s, m, w.by, "disk/1", state.Ending{Force: true}, false))
+	if v := read[state.Volume](w, m.VolumePath("disk/1")).Value; !v.Retry.IsZero() || v.Problem != "no" {
+		t.Errorf("after the removal it is %+v", v)
+	}
+}
+
 func TestStorageOfANewCharm(t *testing.T) {
 	w := newWorld(t)
 	w.box()

@@ -231,10 +231,19 @@ type Enrolment struct {
 type MachineReport struct {
 	Hostname  string            `json:"hostname"`
 	Addresses []string          `json:"addresses"`
+	Links     []Link            `json:"links,omitempty"`
 	Base      charm.Base        `json:"base"`
 	Hardware  provider.Hardware `json:"hardware"`
 	Version   string            `json:"version"`
 	Started   time.Time         `json:"started"`
+}
+
+// A Link is a network interface of a machine that is up and has addresses.
+type Link struct {
+	Name      string   `json:"name"`
+	MAC       string   `json:"mac"`
+	Addresses []string `json:"addresses"`
+	Gateway   string   `json:"gateway,omitempty"` // of IPv4, to everywhere
 }
 
 // A Presence is the data of an agent's ephemeral node.

@@ -1,10 +1,10 @@
 package machine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,21 +15,21 @@ import (
 	"github.com/grigri/grigri/state"
 )
 
-// leave ends the units of a machine that is removed. A host that is no provider's is then made what it was before, and the leader is told.
+// leave ends the units of a machine that is removed. A host that is ours alone is then made what it was before, and the leader, which waits
+// for that when the host stays, is told.
 func (m *machine) leave(ctx context.Context) error {
 	if !m.left {
 		if err := m.endUnits(ctx, nil); err != nil {
 			return err
 		}
-		script := filepath.Join(enroll.Dir(m.DataDir, m.id), initscript.RemoveFile)
-		if _, err := os.Stat(script); errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		m.log.Info("the machine has been removed: its agent leaves the host")
-		cmd := exec.CommandContext(ctx, "/bin/sh", script)
-		cmd.Env = append(os.Environ(), "GRIGRI_LEAVING=1", "GRIGRI_DATA_DIR="+m.DataDir)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("take the agent off the host: %w: %s", err, strings.TrimSpace(string(out)))
+		if m.ours() {
+			m.log.Info("the machine has been removed: its agent leaves the host")
+			cmd := exec.CommandContext(ctx, "/bin/sh", "-s")
+			cmd.Stdin = bytes.NewReader(initscript.Removal(string(m.id)))
+			cmd.Env = append(os.Environ(), "GRIGRI_LEAVING=1", "GRIGRI_DATA_DIR="+m.DataDir)
+			if out, err := cmd.CombinedOutput(); err != nil {
+				return fmt.Errorf("take the agent off the host: %w: %s", err, strings.TrimSpace(string(out)))
+			}
 		}
 		m.left = true
 	}
@@ -43,4 +43,13 @@ func (m *machine) leave(ctx context.Context) error {
 		return fmt.Errorf("say that machine %s has left: %w", m.id, err)
 	}
 	return nil
+}
+
+// ours says that nobody shares the host with the machine: all that the init script has put there goes with it.
+func (m *machine) ours() bool {
+	if m.Bin != "" {
+		return true
+	}
+	_, err := os.Stat(filepath.Join(enroll.Dir(m.DataDir, m.id), initscript.RemoveFile))
+	return err == nil
 }

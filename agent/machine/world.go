@@ -2,10 +2,13 @@ package machine
 
 import (
 	"bytes"
+	"encoding/binary"
 	"net"
+	"net/netip"
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -149,13 +152,35 @@ func describe(n unit.Network) state.MachineReport {
 	if unix.Sysinfo(&info) == nil {
 		r.Hardware.MemoryMiB = int(uint64(info.Totalram) * uint64(info.Unit) >> 20)
 	}
+	routes, _ := os.ReadFile("/proc/net/route")
 	for _, i := range n.Interfaces {
+		l := state.Link{Name: i.Name, MAC: i.MAC, Gateway: gateway(string(routes), i.Name)}
 		for _, a := range i.Addresses {
-			r.Addresses = append(r.Addresses, a.Value)
+			l.Addresses = append(l.Addresses, a.Value)
 		}
+		r.Links = append(r.Links, l)
+		r.Addresses = append(r.Addresses, l.Addresses...)
 	}
 	r.Base = base()
 	return r
+}
+
+// gateway is where packets to everywhere go by the interface, as the kernel's table of routes says; empty: nowhere.
+func gateway(routes, name string) string {
+	for line := range strings.Lines(routes) {
+		f := strings.Fields(line) // Iface Destination Gateway Flags ... Mask
+		if len(f) < 8 || f[0] != name || f[1] != "00000000" || f[7] != "00000000" {
+			continue
+		}
+		n, err := strconv.ParseUint(f[2], 16, 32)
+		if err != nil || n == 0 {
+			continue
+		}
+		var b [4]byte
+		binary.NativeEndian.PutUint32(b[:], uint32(n))
+		return netip.AddrFrom4(b).String()
+	}
+	return ""
 }
 
 // base is the system that runs here.

@@ -87,6 +87,9 @@ func (p Place) mountPoint(r record, at string) error {
 
 // loop is a file of the machine's disk as a block device, and a file system on it if the charm wants one.
 func (p Place) loop(ctx context.Context, s state.Attachment, at string) error {
+	if _, err := os.Stat(loopControl); errors.Is(err, os.ErrNotExist) {
+		return errors.New("this machine has no loop devices, as containers have none: use another pool, or a virtual machine")
+	}
 	image := filepath.Join(p.Dir, "images", s.ID.Node())
 	r := record{ID: s.ID, At: at, Image: image}
 	have, err := p.noted(s.ID)
@@ -141,6 +144,9 @@ func (p Place) loop(ctx context.Context, s state.Attachment, at string) error {
 	}
 	return os.Symlink(device, at)
 }
+
+// loopControl is where the kernel is asked for loop devices.
+const loopControl = "/dev/loop-control"
 
 // loopOf is the loop device of the image, or empty.
 func loopOf(ctx context.Context, image string) (string, error) {

@@ -268,7 +268,7 @@ func (c Config) readMachine(ctx context.Context, m state.ModelID, id state.Machi
 		return nil, err
 	}
 	out := &plan.Machine{ID: id, Machine: rec.Value, Instance: instance.Value, Enrolled: enrol.Value.KeyHash != ""}
-	if out.Manual != "" && out.Life != state.Alive {
+	if out.Stays() && out.Life != state.Alive {
 		out.Left, err = c.exists(ctx, m.LeftPath(id))
 	}
 	return out, err

@@ -38,6 +38,7 @@ func runs(m *Machine) {
 }
 func gone(m *Machine)     { runs(m); m.Instance.State = provider.Gone }
 func enrolled(m *Machine) { m.Enrolled = true }
+func kept(m *Machine)     { m.KeepInstance = true }
 func manual(m *Machine)   { m.Manual, m.Instance.ID = "root@h", "manual:root@h" }
 func dead(m *Machine)     { m.Life = state.Dead }
 
@@ -139,7 +140,11 @@ func TestProvision(t *testing.T) {
 		{"going, found after all", machine("0", dying), asked(two), Stop{[]provider.InstanceID{"i-2"}, false}},
 		{"going, stop failed just now", machine("0", dying, runs, waits), Sight{}, Wait{now.Add(time.Second)}},
 		{"going, stop failed until the deadline", machine("0", late, runs, waits), Sight{}, Stop{[]provider.InstanceID{"i-1"}, true}},
-		{"going, the instance stays", machine("0", dying, runs, func(m *Machine) { m.KeepInstance = true }), Sight{}, Bury{}},
+		{"going, the instance stays and was never ours", machine("0", dying, runs, kept), Sight{}, Bury{}},
+		{"going, the instance stays", machine("0", dying, runs, enrolled, kept), Sight{}, Release{}},
+		{"going, the instance stays, with units", machine("0", dying, busy, runs, enrolled, kept), Sight{}, Wait{now.Add(time.Minute)}},
+		{"going, the instance stays and was left", machine("0", dying, dead, runs, enrolled, kept, func(m *Machine) { m.Left = true }), Sight{}, Bury{}},
+		{"going, the instance that was to stay is gone", machine("0", dying, gone, enrolled, kept), Sight{}, Bury{}},
 		{"going, lost", machine("0", dying, gone), Sight{}, Bury{}},
 	} {
 		if got := Provision(test.m, test.seen, now); !reflect.DeepEqual(got, test.want) {

@@ -108,11 +108,8 @@ func deprovision(m Machine, seen Sight, now time.Time) Action {
 		}
 		return Wait{m.Deadline}
 	}
-	if m.Manual != "" {
+	if m.Stays() {
 		return release(m, now)
-	}
-	if m.KeepInstance {
-		return Bury{}
 	}
 	var ids []provider.InstanceID
 	if m.Instance.ID != "" && m.Instance.State != provider.Gone {
@@ -137,10 +134,10 @@ func deprovision(m Machine, seen Sight, now time.Time) Action {
 	return Stop{ids, !now.Before(m.Deadline)}
 }
 
-// release is the end of a manual machine: its agent leaves, or does not answer.
+// release is the end of a machine whose host goes on without us: its agent leaves, or does not answer.
 func release(m Machine, now time.Time) Action {
 	switch {
-	case m.Left, !m.Enrolled, !now.Before(m.Deadline):
+	case m.Left, !m.Enrolled, !now.Before(m.Deadline), m.Manual == "" && m.Instance.State == provider.Gone:
 		return Bury{}
 	case m.Life == state.Dead:
 		return Wait{m.Deadline}

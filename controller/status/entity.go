@@ -1,7 +1,9 @@
 package status
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -141,15 +143,16 @@ func (b builder) machine(id state.MachineID, m MachineRecord) Machine {
 	if m.Instance != nil {
 		b.instance(id, &out, *m.Instance)
 	}
-	if f := m.Fitting; f != nil && f.Error != "" {
-		out.Modification = Info{Current: "error", Message: failed(f.Error, f.Failures, f.Retry), Since: since(f.Since)}
+	if m.Fitting != nil {
+		fitted(&out, *m.Fitting)
 	}
 	if r := m.Report; r != nil {
 		out.Hostname = r.Hostname
 		if r.Base.Name != "" {
 			out.Base = base(r.Base)
 		}
-		out.Hardware = hardware(r.Hardware)
+		out.Hardware = hardware(allHardware(m.Instance, r.Hardware))
+		out.Interfaces = interfaces(r.Links)
 		out.Agent = Info{Current: "down", Message: notCommunicating, Since: since(r.Started), Version: r.Version}
 	}
 	if m.Agent != nil {
@@ -160,6 +163,47 @@ func (b builder) machine(id state.MachineID, m MachineRecord) Machine {
 		out.Instance.Message = also(out.Instance.Message, b.waitMachine(id, m))
 	}
 	return out
+}
+
+// fitted says what has become of what the charms on the machine want of its instance.
+func fitted(out *Machine, f state.Fitting) {
+	for app, p := range f.Profiles {
+		if out.Profiles == nil {
+			out.Profiles = map[string]Profile{}
+		}
+		shown := Profile{Config: map[string]string{}, Description: p.Description, Devices: map[string]map[string]string{}}
+		maps.Copy(shown.Config, p.Config)
+		maps.Copy(shown.Devices, p.Devices)
+		out.Profiles[provider.ProfileName(f.Instance, app)] = shown
+	}
+	switch {
+	case f.Error != "":
+		out.Modification = Info{Current: "error", Message: failed(f.Error, f.Failures, f.Retry), Since: since(f.Since)}
+	case len(f.Profiles) > 0 && !f.Pending:
+		out.Modification = Info{Current: "applied", Since: since(f.Since)}
+	}
+}
+
+// interfaces is those that the machine has found in itself. All are in the only space.
+func interfaces(links []state.Link) map[string]NetworkInterface {
+	var out map[string]NetworkInterface
+	for _, l := range links {
+		if out == nil {
+			out = map[string]NetworkInterface{}
+		}
+		out[l.Name] = NetworkInterface{IPAddresses: l.Addresses, MAC: l.MAC, Gateway: l.Gateway, Space: "alpha", Up: true}
+	}
+	return out
+}
+
+// allHardware is what the provider says of the machine, and where it says nothing, what the machine says of itself.
+func allHardware(i *state.Instance, own provider.Hardware) provider.Hardware {
+	if i == nil {
+		return own
+	}
+	h := i.Hardware
+	h.Arch, h.Cores, h.MemoryMiB, h.DiskMiB = cmp.Or(h.Arch, own.Arch), cmp.Or(h.Cores, own.Cores), cmp.Or(h.MemoryMiB, own.MemoryMiB), cmp.Or(h.DiskMiB, own.DiskMiB)
+	return h
 }
 
 // failed is what could not be done, and when it will be tried again.

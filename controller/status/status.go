@@ -81,13 +81,23 @@ type Machine struct {
 	Containers   map[state.MachineID]Machine `json:"containers,omitempty"`
 	Constraints  string                      `json:"constraints,omitempty"`
 	Hardware     string                      `json:"hardware,omitempty"`
+	Profiles     map[string]Profile          `json:"lxd-profiles,omitempty"` // by their names in LXD
 }
 
 // A NetworkInterface is an interface of a machine.
 type NetworkInterface struct {
 	IPAddresses []string `json:"ip-addresses"`
 	MAC         string   `json:"mac-address"`
+	Gateway     string   `json:"gateway,omitempty"`
+	Space       string   `json:"space,omitempty"`
 	Up          bool     `json:"is-up"`
+}
+
+// A Profile is what a charm's lxd-profile.yaml asks for, as the machine has it.
+type Profile struct {
+	Config      map[string]string            `json:"config"`
+	Description string                       `json:"description"`
+	Devices     map[string]map[string]string `json:"devices"`
 }
 
 // An Application is an application in a Status. A subordinate's units are below their principals' and not here.

@@ -51,7 +51,7 @@ func (b builder) waitRelation(r RelationRecord) string {
 
 func (b builder) waitMachine(id state.MachineID, m MachineRecord) string {
 	switch {
-	case m.Life == state.Dead && m.Manual != "":
+	case m.Life == state.Dead && m.Stays():
 		return waits("for its agent to leave the host", m.End)
 	case m.Life == state.Dead:
 		return waits("for the provider to stop its instance", m.End)

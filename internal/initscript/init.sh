@@ -125,10 +125,13 @@ elif [ -n "$ours" ]; then
 Description=grigri agent of machine $machine
 After=network-online.target
 Wants=network-online.target
+StartLimitIntervalSec=0
 
 [Service]
 ExecStart=$agent run --data-dir $data
-Restart=on-failure
+Restart=always
+RestartPreventExitStatus=0
+SuccessExitStatus=143
 RestartSec=1
 KillMode=process
 LimitNOFILE=64000

@@ -23,7 +23,7 @@ var (
 	remove string
 )
 
-// RemoveFile is, in a manual machine's own directory, the script that takes the agent off the host.
+// RemoveFile is, in a manual machine's own directory, the script that takes the agent off the host, for whoever has nothing else left.
 const RemoveFile = "remove.sh"
 
 // Manual is the Script of a machine that no provider has made. It leaves Removal where the agent finds it.

@@ -5,6 +5,7 @@ if [ -d /run/systemd/system ]; then
 Description=grigri controller
 After=network-online.target
 Wants=network-online.target
+StartLimitIntervalSec=0
 
 [Service]
 ExecStart=$programs/grigrid run --data-dir $data

@@ -65,7 +65,7 @@ func (p *Provider) setProfiles(ctx context.Context, id provider.InstanceID, want
 }
 
 func profileOf(instance, app string, want provider.Profile) client.Profile {
-	out := client.Profile{Name: instance + "." + app, Description: want.Description, Config: map[string]string{}, Devices: map[string]map[string]string{}}
+	out := client.Profile{Name: provider.ProfileName(provider.InstanceID(instance), app), Description: want.Description, Config: map[string]string{}, Devices: map[string]map[string]string{}}
 	maps.Copy(out.Config, want.Config)
 	maps.Copy(out.Devices, want.Devices)
 	out.Config[tagInstance] = instance

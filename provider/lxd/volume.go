@@ -14,8 +14,9 @@ import (
 // Volumes are custom storage volumes of LXD's, with file systems: in an instance each is a directory below this one.
 const volumeDir = "/var/lib/grigri-volumes"
 
-// Storage implements provider.Storer. A container has no loop devices.
-func (p *Provider) Storage() provider.Storage { return provider.Storage{Volumes: "lxd", Shared: true} }
+// Storage implements provider.Storer. Containers mount memory like other machines. Loop devices are in virtual machines, and in containers
+// that a profile gives them to: the agent of another one says that there are none.
+func (p *Provider) Storage() provider.Storage { return provider.Storage{Volumes: "lxd"} }
 
 // CreateVolume implements provider.Volumer. The attribute lxd-pool is a storage pool.
 func (p *Provider) CreateVolume(ctx context.Context, req provider.VolumeRequest) (provider.Volume, error) {
@@ -28,7 +29,7 @@ func (p *Provider) CreateVolume(ctx context.Context, req provider.VolumeRequest)
 
 func (p *Provider) createVolume(ctx context.Context, req provider.VolumeRequest) (provider.Volume, error) {
 	if req.Block {
-		return provider.Volume{}, refuse("a container has no block devices of its own")
+		return provider.Volume{}, refuse("LXD's volumes are file systems, and not block devices: use another pool, such as loop on a machine with virt-type=virtual-machine")
 	}
 	s, err := p.server(ctx)
 	if err != nil {
