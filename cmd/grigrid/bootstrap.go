@@ -154,6 +154,9 @@ func (b *bootstrap) run(ctx context.Context) (err error) {
 			made = append(made, filepath.Join(b.dir, name))
 		}
 	}
+	if err := checkRoom(b.dir); err != nil {
+		return err
+	}
 	if err := b.complete(); err != nil {
 		return err
 	}
