@@ -29,6 +29,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
+	"github.com/aws/smithy-go/middleware"
+
 	"github.com/grigri/grigri/provider"
 )
 
@@ -143,6 +145,7 @@ func (p *Provider) load(ctx context.Context) (aws.Config, error) {
 	options := []func(*config.LoadOptions) error{
 		config.WithRegion(p.Spec.Region),
 		config.WithHTTPClient(client),
+		config.WithAPIOptions([]func(*middleware.Stack) error{onlyEC2}),
 		config.WithRetryer(func() aws.Retryer {
 			return retry.NewAdaptiveMode(func(o *retry.AdaptiveModeOptions) {
 				o.StandardOptions = append(o.StandardOptions, func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = attempts, mostBackoff })

@@ -18,17 +18,20 @@ const (
 
 // boot sees to it that the first-boot script runs. With cloud-init in the image it does by itself, for it is the user data;
 // otherwise it is put there and started; once, unless again says that it may have died half way. The directory in /run, which ends
-// with the boot, keeps it from running twice at once.
+// with the boot, keeps it from running twice at once; it is made by what goes on when the one who has started it is killed.
 func (p *Provider) boot(ctx context.Context, s *client.InstanceServer, i client.Instance, script []byte, again bool) error {
 	if i.Config[tagBooted] != "" && !again {
 		return nil
 	}
 	if i.Type != client.VM && len(script) > 0 { // a virtual machine's images have cloud-init, and nothing can be asked of it while it boots
-		status, err := sh(ctx, s, i.Name, "command -v cloud-init", io.Discard)
+		status, err := sh(ctx, s, i.Name, "command -v cloud-init || exit 3", io.Discard)
+		if err == nil && status != 0 && status != 3 { // a command whose connection breaks is killed
+			err = transient("the command ended with exit status %d", status)
+		}
 		if err != nil {
 			return fmt.Errorf("look for cloud-init: %w", err)
 		}
-		if status != 0 {
+		if status == 3 {
 			if err := p.bootByHand(ctx, s, i.Name, script); err != nil {
 				return fmt.Errorf("run the first-boot script: %w", err)
 			}
@@ -54,7 +57,7 @@ func (p *Provider) bootByHand(ctx context.Context, s *client.InstanceServer, nam
 		return err
 	}
 	var out bytes.Buffer
-	status, err := sh(ctx, s, name, "mkdir /run/grigri-init 2>/dev/null || exit 0; setsid "+scriptFile+" </dev/null >>"+scriptLog+" 2>&1 &", &out)
+	status, err := sh(ctx, s, name, "[ -d /run/grigri-init ] || setsid sh -c 'mkdir /run/grigri-init && exec "+scriptFile+"' </dev/null >>"+scriptLog+" 2>&1 &", &out)
 	if err == nil && status != 0 {
 		err = fmt.Errorf("exit status %d: %s", status, bytes.TrimSpace(out.Bytes()))
 	}

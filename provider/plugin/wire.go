@@ -125,6 +125,7 @@ func fromWire(ctx context.Context, err error) error {
 		out.kinds = append(out.kinds, context.DeadlineExceeded)
 	case codes.Unavailable:
 		if !said {
+			out.text = "the plugin ended before it answered: " + out.text
 			out.kinds = append(out.kinds, provider.ErrTransient)
 		}
 	}

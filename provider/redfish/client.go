@@ -126,7 +126,7 @@ func (c client) do(ctx context.Context, method, url string, body, out any) error
 	switch {
 	case resp.StatusCode < 300 && out != nil:
 		if err := json.Unmarshal(text, out); err != nil {
-			return fmt.Errorf("%s %s: read the answer: %w", method, url, err)
+			return fmt.Errorf("%s %s: what answers is no management controller: %w: %w", method, url, err, provider.ErrTransient)
 		}
 		return nil
 	case resp.StatusCode < 300:

@@ -1,20 +1,24 @@
 package redfish_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/grigri/grigri/internal/wiretest"
 	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/provider/plugin/plugintest"
 	"github.com/grigri/grigri/provider/providertest"
@@ -161,6 +165,66 @@ func switchOff(t *testing.T, url string) {
 	if resp.StatusCode >= 300 {
 		t.Fatalf("switch %s off: %s", url, resp.Status)
 	}
+}
+
+// What goes wrong between us and the management controllers, and with the plugin that we are in.
+func TestFaults(t *testing.T) {
+	urls := emulate(t, "a", "b", "c")
+	at, err := url.Parse(urls["a"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := wiretest.Start(t, wiretest.Config{
+		To: "http://" + at.Host,
+		Kind: func(r *http.Request, _ []byte) (string, bool) {
+			return r.Method + " " + r.URL.Path, r.Method != http.MethodGet
+		},
+		Refuse: func(w http.ResponseWriter) { w.WriteHeader(http.StatusTooManyRequests) },
+	})
+	through := map[string]string{}
+	for name, u := range urls {
+		through[name] = strings.Replace(u, "http://"+at.Host, w.URL, 1)
+	}
+	specs, last, kill := map[*testing.T]provider.Spec{}, provider.Spec{}, func() {}
+	providertest.Faults(t, providertest.FaultConfig{
+		Config: providertest.Config{
+			Patience: time.Minute,
+			Init:     func(string) provider.Init { return provider.Init{Script: []byte("#!/bin/sh\n")} },
+			Open: func(t *testing.T) provider.Provider {
+				if _, ok := specs[t]; !ok {
+					specs[t] = spec(t, through)
+				}
+				last = specs[t]
+				p, k := plugintest.Open(t, last)
+				kill = k
+				return p
+			},
+		},
+		Wire: w,
+		Made: func(kind string) bool { return strings.HasSuffix(kind, "ComputerSystem.Reset") },
+		Kill: func(*testing.T) { kill() },
+		Quota: func(t *testing.T) (string, func()) {
+			p, err := redfish.Open(last)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range urls {
+				if _, err := p.Start(t.Context(), provider.StartRequest{Controller: "another", Model: "m", Machine: i}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return "all 3 servers are in use", sync.OnceFunc(func() {
+				if err := p.Stop(context.Background(), "a", "b", "c"); err != nil {
+					t.Error(err)
+				}
+			})
+		},
+		Stick: func(_ *testing.T, id provider.InstanceID) func() {
+			path := strings.TrimPrefix(urls[string(id)], "http://"+at.Host)
+			w.Do(providertest.Harm{Fault: providertest.Refuse, Always: true, Only: func(kind string) bool { return strings.HasPrefix(kind, "POST "+path) }})
+			return w.Mend
+		},
+	})
 }
 
 // get is what the emulator says of a server.

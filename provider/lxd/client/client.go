@@ -173,7 +173,7 @@ func (s *InstanceServer) query(ctx context.Context, method, path string, send an
 	}
 	if got != nil {
 		if err := json.Unmarshal(a.Metadata, got); err != nil {
-			return a, fmt.Errorf("LXD's answer to %s %s: %w", method, path, err)
+			return a, s.lost(req, fmt.Errorf("what answers is not LXD: %w", err))
 		}
 	}
 	return a, nil
@@ -219,7 +219,7 @@ func (s *InstanceServer) answer(req *http.Request) (answer, error) {
 		if resp.StatusCode >= 400 {
 			return a, &StatusError{Status: resp.StatusCode, Message: http.StatusText(resp.StatusCode)}
 		}
-		return a, fmt.Errorf("LXD's answer to %s %s: %w", req.Method, req.URL.Path, err)
+		return a, s.lost(req, fmt.Errorf("what answers is not LXD: %w", err))
 	}
 	if a.Type == "error" || resp.StatusCode >= 400 {
 		return a, &StatusError{Status: cmp.Or(a.ErrorCode, resp.StatusCode), Message: a.Error}

@@ -36,7 +36,7 @@ func StatusErrorCheck(err error, statuses ...int) bool {
 // IsNotFound says that what was asked for is not there.
 func IsNotFound(err error) bool { return StatusErrorCheck(err, http.StatusNotFound) }
 
-// A LostError says that no answer came. Whether LXD has done what it was asked to is not known.
+// A LostError says that no answer came, or none of LXD's. Whether LXD has done what it was asked to is not known.
 type LostError struct {
 	What     string
 	Endpoint string

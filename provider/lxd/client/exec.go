@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -72,8 +73,15 @@ func (s *InstanceServer) exec(ctx context.Context, name string, post InstanceExe
 	conns["0"].Write(ctx, websocket.MessageText, nil) // the end of what it reads; a command that has ended already does not mind
 	var writing sync.Mutex
 	g, outputs := errgroup.WithContext(ctx)
-	g.Go(func() error { return receive(outputs, conns["1"], &writing, args.Stdout) })
-	g.Go(func() error { return receive(outputs, conns["2"], &writing, args.Stderr) })
+	for fd, w := range map[string]io.Writer{"1": args.Stdout, "2": args.Stderr} {
+		g.Go(func() error {
+			err := receive(outputs, conns[fd], w, &writing)
+			if broken := (readError{}); errors.As(err, &broken) && ctx.Err() == nil {
+				return &LostError{What: "read what " + post.Command[0] + " writes", Endpoint: s.args.Endpoint, Err: broken.error}
+			}
+			return err
+		})
+	}
 	if err := g.Wait(); err != nil {
 		return 0, err
 	}
@@ -88,15 +96,20 @@ func (s *InstanceServer) exec(ctx context.Context, name string, post InstanceExe
 	return int(status), nil
 }
 
+// A readError is of a stream, and not of whoever writes what is read there.
+type readError struct{ error }
+
+func (e readError) Unwrap() error { return e.error }
+
 // receive writes what a command writes, until it has closed that stream. LXD says so with a message of text.
-func receive(ctx context.Context, c *websocket.Conn, writing *sync.Mutex, w io.Writer) error {
+func receive(ctx context.Context, c *websocket.Conn, w io.Writer, writing *sync.Mutex) error {
 	for {
 		kind, data, err := c.Read(ctx)
 		if websocket.CloseStatus(err) == websocket.StatusNormalClosure || err == nil && kind == websocket.MessageText {
 			return nil
 		}
 		if err != nil {
-			return err
+			return readError{err}
 		}
 		writing.Lock()
 		_, err = w.Write(data)
