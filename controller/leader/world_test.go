@@ -36,8 +36,10 @@ type cloud struct {
 	startErr  error
 	listErr   error
 	stopErr   error
-	boots     bool // instances are pending at first
-	hangs     bool // starts do not return
+	boots     bool                         // instances are pending at first
+	hangs     bool                         // starts do not return
+	during    func()                       // is called when an instance has been started and nobody has been told yet
+	unseen    map[provider.InstanceID]bool // is not listed
 
 	open    map[provider.InstanceID]string // what may reach them
 	portErr error
@@ -55,8 +57,11 @@ func newCloud() *cloud { return &cloud{instances: map[provider.InstanceID]tagged
 
 func (c *cloud) Start(ctx context.Context, req provider.StartRequest) (provider.Instance, error) {
 	c.mu.Lock()
-	hangs := c.hangs
+	hangs, during := c.hangs, c.during
 	c.mu.Unlock()
+	if during != nil {
+		defer during() // when the lock is free again
+	}
 	if hangs {
 		<-ctx.Done()
 		return provider.Instance{}, ctx.Err()
@@ -113,7 +118,7 @@ func (c *cloud) List(_ context.Context, controller string) ([]provider.Instance,
 	}
 	var out []provider.Instance
 	for _, in := range c.instances {
-		if in.controller == controller {
+		if in.controller == controller && !c.unseen[in.ID] {
 			out = append(out, in.Instance)
 		}
 	}
