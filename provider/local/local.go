@@ -63,7 +63,7 @@ func Open(c Config) (*Provider, error) {
 func (p *Provider) Start(ctx context.Context, req provider.StartRequest) (provider.Instance, error) {
 	in, err := p.start(ctx, req)
 	if err != nil {
-		return in, fmt.Errorf("start machine %s of model %s on this host: %w", req.Machine, req.Model, err)
+		return in, fmt.Errorf("start machine %s of model %s on this host: %w", req.Machine, req.Model, classify(err))
 	}
 	return in, nil
 }
@@ -107,6 +107,16 @@ func (p *Provider) start(ctx context.Context, req provider.StartRequest) (provid
 		return provider.Instance{}, err
 	}
 	return p.instance(m), nil
+}
+
+// classify says of what this host has no more of just now that it may have it later.
+func classify(err error) error {
+	for _, full := range []error{unix.ENOSPC, unix.EDQUOT, unix.EMFILE, unix.ENFILE, unix.EAGAIN, unix.ENOMEM} {
+		if errors.Is(err, full) && !errors.Is(err, provider.ErrTransient) {
+			return fmt.Errorf("%w: %w", err, provider.ErrTransient)
+		}
+	}
+	return err
 }
 
 // refuse says what this host can never give.
