@@ -47,6 +47,44 @@ func faults() []fault {
 		{"units join in the order of their names", "relations.go", "for _, u := range slices.Sorted(maps.Keys(members)) {\n\t\tif _, known", "for _, u := range backward(members) {\n\t\tif _, known"},
 		{"relations that are going are not entered", "relations.go", "if !ok || theirs.Life != state.Alive {\n\t\t\tcontinue", "if !ok {\n\t\t\tcontinue"},
 		{"an endpoint that the charm does not have is not entered", "relations.go", "(theirs.Implicit || slices.Contains(r.Endpoints, theirs.Endpoint))", "true"},
+		{"storage is attached before install", "next.go", "if op := nextFirstStorage(l, r, now); op != nil {\n\t\t\treturn op\n\t\t}\n\t\treturn run(hooks.Install)", "return run(hooks.Install)"},
+		{"install waits for storage that is not there yet", "storage.go", "if !leaves(r, id) && !held.Attached && slices.Contains(r.Stores, id.Name()) {\n\t\t\treturn Wait", "if false {\n\t\t\treturn Wait"},
+		{"storage is there before anything runs", "storage.go", "if held.Attached && wait == nil {", "if false {"},
+		{"storage is put in its place again when the machine has lost it", "storage.go", "leaves(r, id) || want.Mounted ||", "leaves(r, id) || want.Mounted || held.Attached ||"},
+		{"what could not be mounted waits before it is tried again", "storage.go", "if want.Ready && !now.Before(due) {", "if want.Ready {"},
+		{"storage that is not the charm's is not its affair", "storage.go", "if has && want.Mounted && !held.Attached && slices.Contains(r.Stores, id.Name()) {", "if has && want.Mounted && !held.Attached {"},
+		{"attached comes when the storage is there", "storage.go", "if has && want.Mounted && !held.Attached &&", "if has && !held.Attached &&"},
+		{"attached comes once", "storage.go", "held.Attached = h.Kind == hooks.StorageAttached && !leaves(r, h.Storage)", "held.Attached = false"},
+		{"storage leaves after its detaching hook", "storage.go", "case wanted && held.Attached:", "case false && wanted:"},
+		{"detaching comes before stop", "next.go", "if op := nextStorage(l, r, now); op != nil {\n\t\treturn op\n\t}\n\tif dying {\n\t\treturn nextLeaving(l, r, now)\n\t}", "if dying {\n\t\treturn nextLeaving(l, r, now)\n\t}\n\tif op := nextStorage(l, r, now); op != nil {\n\t\treturn op\n\t}"},
+		{"storage of a unit that goes stays until remove", "storage.go", "case has && r.Life == state.Alive && !now.Before(dueStorage(held, true)):", "case has && !now.Before(dueStorage(held, true)):"},
+		{"storage leaves a unit that has gone", "storage.go", "case !has:\n\t\tcase !now.Before(due):\n\t\t\treturn Unmount{Storage: id}", "case !has, true:"},
+		{"a failed attached hook of storage that goes is moot", "next.go", "case hooks.StorageAttached:\n\t\treturn leaves(r, h.Storage)", "case hooks.StorageAttached:\n\t\treturn false"},
+		{"a unit that goes waits for its storage no longer than its deadline", "storage.go", "if late(r.End, now) {\n\t\treturn nil\n\t}", ""},
+		{"a dying unit is told of no secret", "next.go", "if op := nextSecret(r, now); op != nil {\n\t\t\treturn op\n\t\t}\n\t}", "}\n\tif op := nextSecret(r, now); op != nil {\n\t\treturn op\n\t}"},
+		{"secrets wait for install", "next.go", "case l.Phase == state.New, l.Phase == state.Unpacked && l.CharmRev != r.CharmRev:", "case l.Phase != state.New && len(r.Own) > 0 && nextSecret(r, now) != nil:\n\t\treturn nextSecret(r, now)\n\tcase l.Phase == state.New, l.Phase == state.Unpacked && l.CharmRev != r.CharmRev:"},
+		{"a secret is rotated when that is due", "secrets.go", "due := r.Own[id].NextRotate; !due.IsZero() && !now.Before(due)", "due := r.Own[id].NextRotate; !due.IsZero()"},
+		{"a secret has expired when its time is over", "secrets.go", "due := rev.ExpiredDue(); !due.IsZero() && !now.Before(due)", "due := rev.ExpiredDue(); !due.IsZero()"},
+		{"what is to be rotated comes before what is unused", "secrets.go", "for _, id := range own {\n\t\tif due := r.Own[id].NextRotate", "for _, id := range own {\n\t\tif unused := r.Own[id].UnusedIn(r.Own[id].Obsolete); len(unused) > 0 {\n\t\t\treturn secretHook(hooks.SecretRemove, id, r.Own[id].Label, unused[0])\n\t\t}\n\t}\n\tfor _, id := range own {\n\t\tif due := r.Own[id].NextRotate"},
+		{"what is new of a secret is told once", "secrets.go", "s.Revision < s.Latest && s.Heard != s.Latest", "s.Revision < s.Latest"},
+		{"a failed secret-changed of what has been read meanwhile is moot", "secrets.go", "return s.Latest == 0 || s.Revision >= s.Latest", "return s.Revision > s.Latest"},
+		{"a revision that no one uses is told once", "secrets.go", "return s.ToldUnused(h.SecretRevision)", "return s"},
+		{"the unit wakes when a secret is due", "next.go", "return Wait{sooner(r.UpdateStatus, secretDue(r)), Idle}", "return Wait{r.UpdateStatus, Idle}"},
+		{"tasks run in their order", "next.go", "if len(r.Tasks) > 0 {\n\t\treturn RunTask{r.Tasks[0]}\n\t}\n\tif op := nextStorage", "if len(r.Tasks) > 0 {\n\t\treturn RunTask{r.Tasks[len(r.Tasks)-1]}\n\t}\n\tif op := nextStorage"},
+		{"tasks run while a hook is failed", "next.go", "case len(r.Tasks) > 0:\n\t\treturn RunTask{r.Tasks[0]}\n\t}\n\tw := Wait", "}\n\tw := Wait"},
+		{"tasks wait for install", "next.go", "case l.Phase == state.Unpacked:\n\t\tif op := nextFirst", "case l.Phase == state.Unpacked && len(r.Tasks) > 0:\n\t\treturn RunTask{r.Tasks[0]}\n\tcase l.Phase == state.Unpacked:\n\t\tif op := nextFirst"},
+		{"commands run in their order", "next.go", "return RunCommand{r.Commands[0]}", "return RunCommand{r.Commands[len(r.Commands)-1]}"},
+		{"commands wait for the charm's files", "next.go", "case len(r.Commands) > 0 && l.Phase != state.New:", "case len(r.Commands) > 0:"},
+		{"commands do not wait for a failed hook", "next.go", "case len(r.Commands) > 0 && l.Phase != state.New:", "case len(r.Commands) > 0 && l.Phase != state.New && l.Failed == nil:"},
+		{"nothing runs until the machine has started again", "next.go", "case rebooting(l, r):\n\t\treturn Reboot{}", "case false:"},
+		{"what has asked for that once does not ask for ever", "reboot.go", "return l.Reboot != \"\" && l.Reboot == r.Boot", "return l.Reboot != \"\""},
+		{"a hook that was cut runs again", "next.go", "case l.Again != nil:\n\t\treturn again(l, r)", "case false && l.Again != nil:"},
+		{"and does so before start", "next.go", "case l.Again != nil:\n\t\treturn again(l, r)", "case l.Again != nil && (l.Phase != state.Started || l.Boot == r.Boot):\n\t\treturn again(l, r)"},
+		{"and only once", "done.go", "l.Failed, l.Again, l.Answer = nil, nil, r.Answer.Rev", "l.Failed, l.Answer = nil, r.Answer.Rev"},
+		{"a cut hook has not failed", "reboot.go", "l.Failed, l.Answer = nil, r.Answer.Rev", "l.Answer = r.Answer.Rev"},
+		{"a newer charm rescues a unit whose hook fails", "next.go", "case l.CharmRev != r.CharmRev:\n\t\treturn Unpack{r.Charm, r.CharmRev}\n\tcase answered", "case answered"},
+		{"the failure is over with it", "done.go", "l.Failed, l.Answer = nil, r.Answer.Rev\n\treturn l\n}\n\n// ran is", "l.Answer = r.Answer.Rev\n\treturn l\n}\n\n// ran is"},
+		{"a charm that is newer before install is just unpacked", "done.go", "case l.Phase == state.New || l.Phase == state.Unpacked:\n\t\tl.Phase = state.Unpacked", "case l.Phase == state.New:\n\t\tl.Phase = state.Unpacked"},
 		{"broken comes once", "done.go", "case hooks.RelationBroken:\n\t\tl = without(l, h.Relation)", "case hooks.RelationBroken:"},
 	}
 }
@@ -96,10 +134,10 @@ func TestBrokenRulesAreCaught(t *testing.T) {
 				t.Fatal(err)
 			}
 			program := filepath.Join(tmp, "resolve.test")
-			if out, err := exec.Command("go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", program, ".").CombinedOutput(); err != nil {
+			if out, err := exec.Command("go", "test", "-c", "-vet=off", "-ldflags=-s -w", "-overlay", overlay, "-o", program, ".").CombinedOutput(); err != nil {
 				t.Fatalf("it was to be built and to fail: %v\n%s", err, out)
 			}
-			for _, tests := range []string{"^(TestScenarios|TestFirstDeploy)$", "^(TestAnyLifeIsInOrderAndSettles|TestObserver)$"} {
+			for _, tests := range []string{"^(TestScenarios|TestFirstDeploy)$", "^(TestAnyLifeIsInOrderAndSettles|TestObserver|TestObserverOfTheMachine)$"} {
 				out, err := exec.Command(program, "-test.run", tests, "-rapid.shrinktime", "0s", "-rapid.nofailfile").CombinedOutput()
 				if err != nil && strings.Contains(string(out), "--- FAIL") {
 					return

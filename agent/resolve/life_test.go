@@ -32,6 +32,8 @@ type life struct {
 	r        Remote
 	now      time.Time
 	charms   map[int][]string // CharmRev -> endpoints
+	stores   map[int][]string // CharmRev -> storage
+	mounted  map[state.StorageID]bool
 	stamp    state.Stamp
 	observer *observer
 	faults   bool
@@ -43,10 +45,11 @@ var endpoints = []string{"db", "cache", "cluster"}
 
 func newLife(t *rapid.T) *life {
 	w := &life{treeLedger: newLedger("web/0"), t: t, now: time.Unix(1e9, 0).UTC(), stamp: 10, observer: newObserver()}
-	w.charms = map[int][]string{1: endpoints[:2]}
+	w.charms, w.stores, w.mounted = map[int][]string{1: endpoints[:2]}, map[int][]string{1: {"data"}}, map[state.StorageID]bool{}
 	w.r = Remote{
 		Unit: "web/0", Charm: charm.ID{Name: "web", Revision: 1}, CharmRev: 1, Config: "c0", Boot: "b1",
 		Term: "n1", LeaderSettings: 1, Relations: map[state.RelationID]Relation{},
+		Storage: map[state.StorageID]Storage{},
 	}
 	return w
 }
@@ -60,9 +63,13 @@ func (w *life) next() state.Stamp { w.stamp++; return w.stamp }
 // change makes one change that a user, the machine, the election or a related unit could make.
 func (w *life) change() {
 	r := &w.r
-	switch w.draw(21) {
+	switch w.draw(27) {
 	case 18, 19, 20:
 		w.changeSecrets()
+	case 21, 22, 23, 24:
+		w.changeStorage()
+	case 25, 26:
+		w.changeMachine()
 	case 0:
 		r.Config = fmt.Sprintf("c%d", w.draw(3))
 	case 1:
@@ -97,7 +104,7 @@ func (w *life) change() {
 	case 7:
 		r.LeaderSettings = w.next()
 	case 8:
-		r.Boot = fmt.Sprintf("b%d", w.next())
+		w.startAgain()
 	case 9:
 		r.Tasks = append(r.Tasks, state.TaskID(w.next()))
 	case 10:
@@ -126,6 +133,7 @@ func (w *life) refresh() {
 	w.r.Charm.Revision++
 	w.r.ForceCharm = w.chance(4)
 	w.charms[w.r.CharmRev] = endpoints[:1+w.draw(3)]
+	w.stores[w.r.CharmRev] = [][]string{{"data"}, {"data", "logs"}, {"logs"}}[w.draw(3)]
 }
 
 func (w *life) related(f func(state.RelationID, *Relation)) {
@@ -149,7 +157,12 @@ func (w *life) read() Remote {
 		}
 	}
 	r.Own, r.Others = maps.Clone(w.r.Own), maps.Clone(w.r.Others)
-	r.Tasks = slices.Clone(w.r.Tasks)
+	r.Tasks, r.Commands = slices.Clone(w.r.Tasks), slices.Clone(w.r.Commands)
+	r.Stores, r.Storage = w.stores[w.local.CharmRev], map[state.StorageID]Storage{}
+	for id, s := range w.r.Storage {
+		s.Mounted = w.mounted[id]
+		r.Storage[id] = s
+	}
 	r.Endpoints = w.charms[w.local.CharmRev]
 	if r.UpdateStatus.Before(w.local.When.Add(10 * time.Second)) {
 		r.UpdateStatus = time.Time{} // absorbed by a commit
@@ -161,11 +174,12 @@ func (w *life) read() Remote {
 // commit, and find out or not.
 func (w *life) step() Op {
 	r := w.read()
+	w.observer.now = w.now
 	op := Next(w.local, r, w.now)
 	if w.faults && w.chance(4) {
 		w.change()
 	}
-	to, failed := w.local, false
+	to, failed, reboots := w.local, false, false
 	switch op := op.(type) {
 	case Wait:
 		if op.Reason == "" || !op.Until.IsZero() && !op.Until.After(w.now) {
@@ -175,16 +189,29 @@ func (w *life) step() Op {
 			w.now = op.Until
 		}
 		return op
+	case Reboot:
+		if !w.faults || w.chance(2) {
+			w.startAgain()
+		}
+		return op
+	case Mount, Unmount:
+		to, failed = w.place(r, op)
 	case Run:
 		failed = w.broken == op.Hook.Name() || w.broken == "*"
 		if w.faults {
 			switch w.draw(12) {
 			case 0:
+				clear(w.mounted)
 				return op // the agent was stopped: nothing is known of the hook
 			case 1:
+				clear(w.mounted)
 				to, failed = Interrupted(w.local, op.Hook, false, w.now), true
 			case 2, 3:
 				failed = true
+			case 4:
+				return w.cut(r, op)
+			case 5:
+				reboots = true
 			}
 		}
 		if failed && to.Failed == w.local.Failed {
@@ -194,6 +221,8 @@ func (w *life) step() Op {
 		if op.Why == Late {
 			w.late++
 		}
+	case RunCommand:
+		w.r.Commands = slices.DeleteFunc(w.r.Commands, func(n int) bool { return n == op.Command })
 	case RunTask:
 		w.r.Tasks = slices.DeleteFunc(w.r.Tasks, func(id state.TaskID) bool { return id == op.Task })
 	}
@@ -204,12 +233,19 @@ func (w *life) step() Op {
 	if err := w.observer.see(r, op, failed); err != nil {
 		w.t.Fatal(err)
 	}
+	if reboots && !failed {
+		w.observer.asked, to = r.Boot, Rebooting(to, r)
+	}
+	w.committed(to)
+	return op
+}
+
+func (w *life) committed(to Local) {
 	to.When = w.now
 	if err := w.commit(to); err != nil {
 		w.t.Fatal(err)
 	}
 	w.now = w.now.Add(time.Second)
-	return op
 }
 
 // settle runs the agent without faults until it has nothing to do.
@@ -217,6 +253,7 @@ func (w *life) settle() {
 	w.faults = false
 	w.r.NoRetry = false
 	w.calmSecrets()
+	w.calmMachine()
 	for range 400 {
 		op := w.step()
 		if wait, ok := op.(Wait); ok && wait.Until.IsZero() || w.local.Phase == state.Gone {
@@ -296,6 +333,9 @@ func (w *life) atRest() {
 	if op := nextSecret(r, w.now); op != nil {
 		bad("it has not heard of %s", op)
 	}
+	if err := w.machineAtRest(r); err != nil {
+		bad("%v", err)
+	}
 	for id := range l.Relations {
 		if _, there := r.Relations[id]; !there {
 			bad("it is still in relation %d, which is no more", id)
@@ -314,7 +354,7 @@ func (r *told) heard() map[state.UnitName]string {
 func (w *life) leave() {
 	deadline := w.now.Add(10 * time.Minute)
 	w.r.End = state.End{Life: state.Dying, Deadline: deadline}
-	w.broken = []string{"", "", "*", "stop", "remove", "db-relation-departed", "db-relation-broken"}[w.draw(7)]
+	w.broken = []string{"", "", "*", "stop", "remove", "db-relation-departed", "db-relation-broken", "place", "data-storage-detaching"}[w.draw(9)]
 	if w.chance(3) {
 		w.r.Subordinates = []state.UnitName{"logger/0"}
 	}
@@ -345,6 +385,8 @@ func (w *life) leave() {
 		w.t.Fatalf("%d hooks were left behind, the record is %q", w.late, w.local.LeftBehind)
 	case !w.r.Force && w.observer.installed && len(w.local.Relations) > 0:
 		w.t.Fatalf("gone and still in %+v", w.local.Relations)
+	case !w.r.Force && w.now.Before(deadline) && len(w.local.Storage) > 0:
+		w.t.Fatalf("gone in time and still has %+v", w.local.Storage)
 	case !w.r.Force && w.observer.installed && !w.observer.removed:
 		w.t.Fatal("gone without remove")
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/grigri/grigri/charm"
 	"github.com/grigri/grigri/hooks"
@@ -14,6 +15,7 @@ import (
 // been told, so that it does not believe the ledger. TestObserver shows that it sees what it should.
 type observer struct {
 	log       []string // for the report
+	now       time.Time
 	installed bool
 	started   bool
 	stopped   bool
@@ -24,6 +26,7 @@ type observer struct {
 	term      string     // that leader-elected has run in
 	relations map[state.RelationID]*told
 	over      map[state.RelationID]bool // left for ever
+	onMachine
 }
 
 // told is what the unit has been told of one relation.
@@ -34,7 +37,7 @@ type told struct {
 }
 
 func newObserver() *observer {
-	return &observer{relations: map[state.RelationID]*told{}, over: map[state.RelationID]bool{}}
+	return &observer{relations: map[state.RelationID]*told{}, over: map[state.RelationID]bool{}, onMachine: newOnMachine()}
 }
 
 // see is told of each op that was done for r; failed says that its hook failed. It returns what is wrong.
@@ -44,7 +47,7 @@ func (o *observer) see(r Remote, op Op, failed bool) error {
 		word += " FAILS"
 	}
 	o.log = append(o.log, word)
-	var err error
+	err := o.machine(r, op, failed)
 	switch op := op.(type) {
 	case Unpack:
 		o.swapped = true
@@ -79,9 +82,11 @@ func (o *observer) see(r Remote, op Op, failed bool) error {
 		delete(o.relations, op.Relation)
 		o.over[op.Relation] = true
 	case Run:
-		err = o.hook(r, op.Hook, failed)
+		if err == nil {
+			err = o.hook(r, op.Hook, failed)
+		}
 	case Skip:
-		if o.failed != Describe(op.Hook) {
+		if d := Describe(op.Hook); o.failed != d && o.again != d {
 			err = fmt.Errorf("skipped what has not failed")
 		}
 		o.apply(r, op.Hook)
@@ -113,7 +118,7 @@ func (o *observer) hook(r Remote, h hooks.Hook, failed bool) error {
 		return err
 	}
 	if failed {
-		o.failed, o.swapped = Describe(h), false
+		o.failed, o.swapped, o.again = Describe(h), false, ""
 		return nil
 	}
 	o.apply(r, h)
@@ -125,14 +130,22 @@ func (o *observer) allowed(r Remote, h hooks.Hook) error {
 	switch {
 	case o.failed != "" && o.failed != Describe(h):
 		return fmt.Errorf("another hook while %s has failed", o.failed)
-	case !o.installed && h.Kind != hooks.Install:
+	case !o.installed && h.Kind != hooks.Install && h.Storage == "":
 		return fmt.Errorf("a hook before install")
 	case o.removed:
 		return fmt.Errorf("a hook after remove")
 	case o.stopped && h.Kind != hooks.Remove:
 		return fmt.Errorf("a hook after stop")
 	case o.failed != "":
+		if others := r.Others[h.Secret]; h.Kind == hooks.SecretChanged && others.Latest <= others.Revision {
+			return fmt.Errorf("nothing is new any more")
+		}
 		return o.inRelation(r, h) // the right to run it was checked when it ran first
+	}
+	if err := o.bootHook(r, h); err != nil || o.again != "" {
+		return err
+	}
+	switch {
 	case o.last == hooks.UpgradeCharm && !o.swapped && h.Kind != hooks.ConfigChanged:
 		return fmt.Errorf("no config-changed after upgrade-charm")
 	case o.last == hooks.ConfigChanged && !o.started && !o.swapped && h.Kind != hooks.Start:
@@ -143,6 +156,7 @@ func (o *observer) allowed(r Remote, h hooks.Hook) error {
 		if o.installed {
 			return fmt.Errorf("install twice")
 		}
+		return o.allStored(r, h)
 	case hooks.Start:
 		if !o.started && o.last != hooks.ConfigChanged {
 			return fmt.Errorf("start does not follow config-changed")
@@ -155,10 +169,14 @@ func (o *observer) allowed(r Remote, h hooks.Hook) error {
 		if !dying || !o.started {
 			return fmt.Errorf("stop of a unit that is not going or has not started")
 		}
+		return o.allStored(r, h)
 	case hooks.Remove:
 		if !dying || o.started && !o.stopped {
 			return fmt.Errorf("remove before stop")
 		}
+		return o.allStored(r, h)
+	case hooks.StorageAttached, hooks.StorageDetaching:
+		return o.storage(r, h)
 	case hooks.UpdateStatus:
 		if dying || !o.started {
 			return fmt.Errorf("update-status of a unit that is not in its prime")
@@ -257,6 +275,7 @@ func (o *observer) inRelation(r Remote, h hooks.Hook) error {
 // apply is the hook done, or skipped.
 func (o *observer) apply(r Remote, h hooks.Hook) {
 	o.failed, o.last, o.swapped = "", h.Kind, false
+	o.applyMachine(r, h)
 	switch h.Kind {
 	case hooks.Install:
 		o.installed = true
@@ -308,10 +327,22 @@ func (o *observer) secret(r Remote, h hooks.Hook) error {
 		}
 	case !mine || h.Kind != hooks.SecretRotate && !there:
 		return fmt.Errorf("a secret, or a revision, that the unit does not look after")
-	case h.Kind == hooks.SecretRotate && own.NextRotate.IsZero(), h.Kind == hooks.SecretExpired && rev.Expire.IsZero():
-		return fmt.Errorf("never due")
+	case h.Kind == hooks.SecretRotate && !o.due(own.NextRotate), h.Kind == hooks.SecretExpired && !o.due(rev.ExpiredDue()):
+		return fmt.Errorf("not due")
 	case h.Kind == hooks.SecretRemove && (rev.Unused || !slices.Contains(own.Obsolete, h.SecretRevision)):
 		return fmt.Errorf("revision %d is used, or has been told", h.SecretRevision)
 	}
+	for id, own := range r.Own { // what has expired comes first, then what is to be rotated
+		for _, rev := range own.Revisions {
+			if o.due(rev.ExpiredDue()) && h.Kind != hooks.SecretExpired {
+				return fmt.Errorf("%s before revision %d of %s was told to have expired", h.Kind, rev.Number, id)
+			}
+		}
+		if o.due(own.NextRotate) && h.Kind != hooks.SecretExpired && h.Kind != hooks.SecretRotate {
+			return fmt.Errorf("%s before %s was rotated", h.Kind, id)
+		}
+	}
 	return nil
 }
+
+func (o *observer) due(t time.Time) bool { return !t.IsZero() && !o.now.Before(t) }

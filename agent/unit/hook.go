@@ -3,6 +3,7 @@ package unit
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/grigri/grigri/agent/resolve"
 	"github.com/grigri/grigri/hooks"
@@ -12,6 +13,11 @@ import (
 // runHook runs the hook and commits what came of it. That the hook runs is noted on disk before, and how it ended before
 // the commit, so that a new agent knows.
 func (a *Agent) runHook(ctx context.Context, op resolve.Run, r resolve.Remote) error {
+	if slices.Contains([]hooks.Kind{hooks.Install, hooks.Stop, hooks.Remove}, op.Hook.Kind) { // status says so, and the hook may ask for it
+		if err := a.executing(ctx, op); err != nil {
+			return err
+		}
+	}
 	note := Pending{From: a.local.Commit, Hook: op.Hook, Remote: trim(r, op.Hook)}
 	if err := a.do.Save(&note); err != nil {
 		return err

@@ -211,6 +211,25 @@ func TestAFailedHookChangesNothingAndIsTriedAgain(t *testing.T) {
 	}
 }
 
+// What the agent says of itself in the charm's place is said before the hook, also when it was idle until then.
+func TestAHookReadsItsStatus(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("web", webMeta, "", 1)
+	web := w.start("web/0")
+	web.on("any", `echo "$JUJU_HOOK_NAME: $(status-get --include-data --format=json)" >>said`)
+	web.settle()
+	w.remove("web/0")
+	web.settle()
+	said := web.file("said")
+	for _, want := range []string{
+		`install: {"message":"installing charm software"`, `stop: {"message":"stopping charm software"`, `remove: {"message":"cleaning up prior to charm deletion"`,
+	} {
+		if !strings.Contains(said, want) {
+			t.Errorf("no %s in\n%s", want, said)
+		}
+	}
+}
+
 func TestLeadership(t *testing.T) {
 	w := newWorld(t)
 	w.deploy("web", webMeta, "", 2)
