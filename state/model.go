@@ -76,6 +76,9 @@ type Model struct {
 // A ModelConfig is the model's settings, as text: only those that a user has set.
 type ModelConfig map[string]string
 
+// NoProxy is the settings no-proxy and juju-no-proxy of a model whose user has not set them.
+const NoProxy = "127.0.0.1,localhost,::1"
+
 // Addresses is where agents find the controllers and ZooKeeper.
 type Addresses struct {
 	API       []string `json:"api"`       // host:port

@@ -89,13 +89,20 @@ func (a *Agent) facts() run.Facts {
 	w := a.World()
 	proxy := func(prefix string) run.Proxy {
 		return run.Proxy{HTTP: w.Settings[prefix+"http-proxy"], HTTPS: w.Settings[prefix+"https-proxy"],
-			FTP: w.Settings[prefix+"ftp-proxy"], None: w.Settings[prefix+"no-proxy"]}
+			FTP: w.Settings[prefix+"ftp-proxy"], None: orNoProxy(w.Settings, prefix+"no-proxy")}
 	}
 	return run.Facts{
 		Unit: a.Unit, Principal: a.view.unit.Value.Principal, Machine: a.Machine, Zone: w.Zone,
 		Model: a.Model, ModelName: w.Addresses.Name, APIAddresses: w.Addresses.API,
 		CharmProxy: proxy("juju-"), Proxy: proxy(""),
 	}
+}
+
+func orNoProxy(settings state.ModelConfig, key string) string {
+	if none, set := settings[key]; set {
+		return none
+	}
+	return state.NoProxy
 }
 
 // trim is what remains of r to tell what has been done when the hook has run: enough for resolve.Done.

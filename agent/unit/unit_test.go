@@ -152,6 +152,33 @@ func TestRelation(t *testing.T) {
 	w.same("members left", names, []string{state.GoneName})
 }
 
+// The interval of update-status holds from the moment it is set, counted from what the unit has run last; it varies by a fifth.
+func TestTheIntervalOfUpdateStatus(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("web", webMeta, "", 1)
+	web := w.start("web/0")
+	web.settle()
+	for _, c := range []struct {
+		interval string // empty: the default
+		pass     time.Duration
+		runs     int
+	}{
+		{"", 3 * time.Minute, 0}, {"", 3*time.Minute + time.Second, 1}, {"", 3 * time.Minute, 0}, // 5m
+		{"1m", 0, 1}, {"1m", 47 * time.Second, 0}, {"1m", 26 * time.Second, 1}, {"1m", 73 * time.Second, 1},
+		{"2s", 0, 0}, {"2s", 3 * time.Second, 1}, {"2s", 3 * time.Second, 1},
+		{"24h", 19 * time.Hour, 0}, {"0", 0, 0}, {"0", 1000 * time.Hour, 0}, {"1m", 0, 1}, {"nonsense", 3 * time.Minute, 0}, {"nonsense", 4 * time.Minute, 1},
+	} {
+		delete(w.settings, "update-status-hook-interval")
+		if c.interval != "" {
+			w.settings["update-status-hook-interval"] = c.interval
+		}
+		w.pass(c.pass)
+		if got := web.settle(); len(got) != c.runs || c.runs > 0 && got[0] != "update-status" {
+			t.Errorf("with %q, after %s more: %q, want %d runs of update-status", c.interval, c.pass, got, c.runs)
+		}
+	}
+}
+
 // What a hook costs: one transaction, and for one that has nothing to say, one that writes the ledger alone.
 func TestAHookIsOneTransaction(t *testing.T) {
 	w := newWorld(t)

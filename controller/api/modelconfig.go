@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,7 +28,7 @@ func settings() []setting {
 		{key: "default-space", value: ""},
 		{key: "development", value: false},
 		{key: "disable-network-management", value: false},
-		{key: "egress-subnets", value: ""},
+		{key: "egress-subnets", value: "", check: checkSubnets},
 		{key: "enable-os-refresh-update", value: true},
 		{key: "enable-os-upgrade", value: true},
 		{key: "firewall-mode", value: "instance", check: oneOf("instance", "global", "none")},
@@ -38,13 +39,13 @@ func settings() []setting {
 		{key: "juju-ftp-proxy", value: ""},
 		{key: "juju-http-proxy", value: ""},
 		{key: "juju-https-proxy", value: ""},
-		{key: "juju-no-proxy", value: "127.0.0.1,localhost,::1"},
+		{key: "juju-no-proxy", value: state.NoProxy},
 		{key: "logging-config", value: "<root>=INFO"},
 		{key: "manual-firewall", value: false},
 		{key: "max-action-results-age", value: "336h", check: checkDuration},
 		{key: "max-action-results-size", value: "5G", check: checkSize},
 		{key: "mode", value: "requires-prompts"},
-		{key: "no-proxy", value: "127.0.0.1,localhost,::1"},
+		{key: "no-proxy", value: state.NoProxy},
 		{key: "num-container-provision-workers", value: 4},
 		{key: "num-provision-workers", value: 16},
 		{key: "provisioner-harvest-mode", value: "destroyed", check: oneOf("all", "none", "unknown", "destroyed")},
@@ -57,7 +58,7 @@ func settings() []setting {
 		{key: "ssl-hostname-verification", value: true},
 		{key: "test-mode", value: false},
 		{key: "transmit-vendor-metrics", value: true},
-		{key: "update-status-hook-interval", value: "5m", check: checkDuration},
+		{key: "update-status-hook-interval", value: "5m", check: checkInterval},
 	}
 	for _, key := range []string{"apt-http-proxy", "apt-https-proxy", "apt-ftp-proxy", "apt-no-proxy", "apt-mirror", "backup-dir", "cloudinit-userdata",
 		"container-inherit-properties", "container-networking-method", "extra-info", "snap-http-proxy", "snap-https-proxy", "snap-store-assertions",
@@ -95,6 +96,26 @@ func checkHealing(text string) error {
 	}
 	if err := checkDuration(text); err != nil {
 		return fmt.Errorf("%w, and not %q", err, state.RestartNever)
+	}
+	return nil
+}
+
+// checkInterval is checkDuration for what may be off.
+func checkInterval(text string) error {
+	if d, err := time.ParseDuration(text); err != nil || d < 0 {
+		return fmt.Errorf("%q is not a duration such as 90s, 5m or 1h30m, nor 0 for never", text)
+	}
+	return nil
+}
+
+func checkSubnets(text string) error {
+	if strings.TrimSpace(text) == "" {
+		return nil
+	}
+	for part := range strings.SplitSeq(text, ",") {
+		if _, err := netip.ParsePrefix(strings.TrimSpace(part)); err != nil {
+			return fmt.Errorf("%q is not a list of subnets such as 10.0.0.0/8,192.0.2.7/32", text)
+		}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package recorder
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -16,7 +17,8 @@ type form struct {
 // events is every hook and action that the charm has.
 func events() []string {
 	var out []string
-	for _, name := range []string{"install", "start", "config-changed", "upgrade-charm", "update-status", "stop", "remove", "leader-elected", "leader-settings-changed"} {
+	for _, name := range []string{"install", "start", "config-changed", "upgrade-charm", "update-status", "stop", "remove", "leader-elected", "leader-settings-changed",
+		"data-storage-attached", "data-storage-detaching", "secret-changed", "secret-remove", "secret-rotate", "secret-expired"} {
 		out = append(out, "hooks/"+name)
 	}
 	for _, endpoint := range []string{"site", "logs", "db", "cluster", "info"} {
@@ -24,7 +26,7 @@ func events() []string {
 			out = append(out, "hooks/"+endpoint+"-relation-"+event)
 		}
 	}
-	return append(out, "actions/set")
+	return append(out, "actions/set", "actions/do")
 }
 
 func itself(event string) string { return event }
@@ -43,7 +45,7 @@ func forms() []form {
 			write(t, dir, "layer.yaml", []byte("includes: ['layer:basic']\n"), 0o644)
 			for _, e := range events() {
 				mode := os.FileMode(0o644)
-				if e == "actions/set" {
+				if strings.HasPrefix(e, "actions/") {
 					mode = 0o755
 				}
 				write(t, dir, e, []byte("#!/bin/sh\n. \"$CHARM_DIR/lib/record.sh\"\n"), mode)

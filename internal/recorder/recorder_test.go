@@ -12,7 +12,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -25,114 +24,27 @@ const (
 // A step is something that a user does, and what each unit runs for it, in order: all of it, and nothing else.
 type step struct {
 	do   []string // a command line of the client; CHARM, NEWER and SUB stand for charms
-	also []string // files that let held hooks go on: "FILE after UNIT ran HOOK"
+	also []string // files that let held hooks go on: "FILE after UNIT did HOOK"
 	ran  runs
 	must string // a status that is waited for, beside rest: "UNIT=STATUS"
+
+	together bool // units come, join, leave or go at the same time, each at its own pace: what goal-state says of the others is free
 }
 
 // runs is what units run: "a; b UNIT; c".
 type runs map[string]string
-
-// life is everything that happens to the charms.
-func life() []step {
-	return []step{
-		{do: []string{"model-config", "automatically-retry-hooks=false"}},
-		{do: []string{"deploy", "CHARM", "web"}, ran: runs{"web/0": "install; cluster-relation-created; leader-elected; config-changed; start"}},
-		{do: []string{"deploy", "CHARM", "store", "--resource", "data=FILE"}, ran: runs{"store/0": "install; cluster-relation-created; leader-elected; config-changed; start"}},
-		{do: []string{"config", "web", "n=2", "ratio=1"}, ran: runs{"web/0": "config-changed"}},
-		{do: []string{"config", "web", "n=2"}}, // the same value
-		{do: []string{"integrate", "web:db", "store:site"}, ran: runs{
-			"web/0":   "db-relation-created; db-relation-joined store/0; db-relation-changed store/0",
-			"store/0": "site-relation-created; site-relation-joined web/0; site-relation-changed web/0"}},
-
-		// Data: of a unit, the same again, of the application, and of the peers.
-		{do: []string{"run", "web/0", "set", "endpoint=db", "value=one"}, ran: runs{"web/0": "actions/set", "store/0": "site-relation-changed web/0"}},
-		{do: []string{"run", "web/0", "set", "endpoint=db", "value=one"}, ran: runs{"web/0": "actions/set"}},
-		{do: []string{"run", "store/0", "set", "endpoint=site", "app=true", "value=all"}, ran: runs{"store/0": "actions/set", "web/0": "db-relation-changed"}},
-		{do: []string{"run", "web/0", "set", "endpoint=cluster", "app=true", "value=ring"}, ran: runs{"web/0": "actions/set; cluster-relation-changed"}},
-		{do: []string{"exec", "--unit", "web/0", "--", "./record"}, ran: runs{"web/0": "exec"}},
-
-		// Subordinates: one endpoint of the principal's own, and one that it does not know of.
-		{do: []string{"deploy", "SUB", "logger"}},
-		{do: []string{"integrate", "logger:logs", "web:logs"}, ran: runs{
-			"web/0":    "logs-relation-created; logs-relation-joined logger/0; logs-relation-changed logger/0",
-			"logger/0": "install; logs-relation-created; leader-elected; config-changed; start; logs-relation-joined web/0; logs-relation-changed web/0"}},
-		{do: []string{"integrate", "logger:info", "store"}, ran: runs{
-			"logger/1": "install; info-relation-created; leader-settings-changed; config-changed; start; info-relation-joined store/0; info-relation-changed store/0"}},
-
-		// Scale: the new unit hears of everyone, and everyone of it; its peers last.
-		{do: []string{"add-unit", "web"}, ran: runs{
-			"web/1": "install; db-relation-created; logs-relation-created; cluster-relation-created; leader-settings-changed; config-changed; start; " +
-				"db-relation-changed; db-relation-joined store/0; db-relation-changed store/0; logs-relation-joined logger/2; logs-relation-changed logger/2; " +
-				"cluster-relation-changed; cluster-relation-joined web/0; cluster-relation-changed web/0",
-			"web/0":    "cluster-relation-joined web/1; cluster-relation-changed web/1",
-			"store/0":  "site-relation-joined web/1; site-relation-changed web/1",
-			"logger/2": "install; logs-relation-created; leader-settings-changed; config-changed; start; logs-relation-joined web/1; logs-relation-changed web/1"}},
-		{do: []string{"run", "web/1", "set", "endpoint=cluster", "value=mine"}, ran: runs{"web/1": "actions/set", "web/0": "cluster-relation-changed web/1"}},
-
-		// Failure: what the hook had set is lost, but for its status; nothing else runs until the user answers.
-		{do: []string{"config", "store", "fail=config-changed"}, ran: runs{"store/0": "config-changed"}, must: "store/0=error"},
-		{do: []string{"config", "store", "fail=", "n=3"}, must: "store/0=error"},
-		{do: []string{"resolved", "store/0"}, ran: runs{"store/0": "config-changed"}, must: "store/0=maintenance"},
-		{do: []string{"config", "store", "fail=config-changed"}, ran: runs{"store/0": "config-changed"}, must: "store/0=error"},
-		{do: []string{"resolved", "store/0", "--no-retry"}, must: "store/0=maintenance"},
-		{do: []string{"config", "store", "fail="}, ran: runs{"store/0": "config-changed"}},
-
-		// Another charm, and another resource with the same charm.
-		{do: []string{"refresh", "web", "--path", "NEWER"}, ran: runs{"web/0": "upgrade-charm; config-changed", "web/1": "upgrade-charm; config-changed"}},
-		{do: []string{"attach-resource", "store", "data=FILE2"}, ran: runs{"store/0": "upgrade-charm; config-changed"}},
-		{do: []string{"trust", "store"}, ran: runs{"store/0": "config-changed"}},
-
-		// The leader goes: another one leads before it is gone, and it hears of everyone's leaving.
-		{do: []string{"config", "web", "hold=web/0:cluster-relation-departed"}, ran: runs{"web/0": "config-changed", "web/1": "config-changed"}},
-		{do: []string{"remove-unit", "web/0", "--no-prompt"}, also: []string{"go:cluster-relation-departed after web/1 ran leader-elected"}, ran: runs{
-			"web/0": "db-relation-departed store/0; db-relation-broken; logs-relation-departed logger/0; logs-relation-broken; " +
-				"cluster-relation-departed web/1; stop; remove",
-			"web/1":    "leader-elected; cluster-relation-departed web/0",
-			"store/0":  "site-relation-departed web/0",
-			"logger/0": "logs-relation-departed web/0; logs-relation-broken; stop; remove"}},
-
-		// A relation goes, and then the applications.
-		{do: []string{"remove-relation", "web", "store"}, ran: runs{
-			"web/1":   "db-relation-departed store/0; db-relation-broken",
-			"store/0": "site-relation-departed web/1; site-relation-broken"}},
-		{do: []string{"model-config", "update-status-hook-interval=1s"}, ran: runs{"web/1": "update-status", "store/0": "update-status", "logger/1": "update-status", "logger/2": "update-status"}},
-		{do: []string{"model-config", "update-status-hook-interval=24h"}},
-		{do: []string{"remove-application", "store", "--no-prompt"}, ran: runs{
-			"store/0":  "stop; remove",
-			"logger/1": "info-relation-departed store/0; info-relation-broken; stop; remove"}},
-	}
-}
 
 func TestTheRecorder(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs everything that happens to a charm, three times")
 	}
 	c := bootstrap(t)
-	var mu sync.Mutex // guards recordings
-	recordings := map[string]map[string][]invocation{}
-	t.Run("form", func(t *testing.T) { // a group: what follows compares what they have left
-		for _, f := range forms() {
-			t.Run(f.name, func(t *testing.T) {
-				t.Parallel()
-				all := c.live(t, f)
-				mu.Lock()
-				defer mu.Unlock()
-				recordings[f.name] = all
-			})
-		}
-	})
-	if t.Failed() {
-		return
-	}
 	for _, f := range forms() {
-		for u, all := range recordings[f.name] {
-			for _, v := range all {
-				event := v.env["JUJU_DISPATCH_PATH"]
-				if want := f.argv0(event); event != "" && v.argv0 != want {
-					t.Errorf("%s: %s ran %s for %s, want %s", f.name, u, v.argv0, event, want)
-				}
-			}
+		for name, steps := range map[string][]step{"life": life(), "holdings": holdings()} {
+			t.Run(name+"-"+f.name, func(t *testing.T) {
+				t.Parallel()
+				compare(t, name, f.name, golden(steps, c.live(t, name, f, steps)))
+			})
 		}
 	}
 }
@@ -185,17 +97,20 @@ type run struct {
 	model string
 	where string            // the recordings
 	seen  map[string]int    // of each unit, how many invocations earlier steps have had
+	ends  []map[string]int  // seen after each step
 	at    map[string]string // where each unit is
 	words *strings.Replacer // charms and files for command lines
+
+	secrets []string // their ids, as they came
 }
 
-func (c controller) live(t *testing.T, f form) map[string][]invocation {
-	r := &run{T: t, controller: c, model: f.name, where: t.TempDir(), seen: map[string]int{}, at: map[string]string{}}
+func (c controller) live(t *testing.T, scenario string, f form, steps []step) map[string][]invocation {
+	r := &run{T: t, controller: c, model: scenario + "-" + f.name, where: t.TempDir(), seen: map[string]int{}, at: map[string]string{}}
 	write(t, r.where, "file", []byte("a file"), 0o644)
 	write(t, r.where, "file2", []byte("another file"), 0o644)
 	r.words = strings.NewReplacer("CHARM", f.makeCharm(t, r.where, "metadata.yaml", "1"), "NEWER", f.makeCharm(t, r.where, "metadata.yaml", "2"),
 		"SUB", f.makeCharm(t, r.where, "subordinate.yaml", "1"), "FILE2", r.where+"/file2", "FILE", r.where+"/file")
-	r.must("add-model", "--no-switch", f.name)
+	r.must("add-model", "--no-switch", r.model)
 	t.Cleanup(func() {
 		if t.Failed() {
 			for _, args := range [][]string{{"status", "--relations"}, {"debug-log", "--replay", "--no-tail", "--level", "INFO"}} {
@@ -205,13 +120,13 @@ func (c controller) live(t *testing.T, f form) map[string][]invocation {
 			}
 		}
 	})
-	for i, s := range life() {
+	for i, s := range steps {
 		r.take(i, s)
 		if t.Failed() {
 			t.FailNow()
 		}
 	}
-	return r.recordings()
+	return r.recordings(steps)
 }
 
 func (r *run) must(args ...string) string {
@@ -232,12 +147,10 @@ func (r *run) take(i int, s step) {
 	r.must(args...)
 	for _, also := range s.also {
 		file, after, _ := strings.Cut(also, " after ")
-		unit, hook, _ := strings.Cut(after, " ran ")
+		unit, hook, _ := strings.Cut(after, " did ")
 		r.until(fmt.Sprintf("step %d, %v: %s", i, s.do, also), func() error {
-			if ran := r.since(unit); !slices.ContainsFunc(ran, func(name string) bool { return strings.HasPrefix(name, hook) }) {
-				return fmt.Errorf("%s has run %q", unit, ran)
-			}
-			return nil
+			_, err := os.Stat(filepath.Join(r.where, "did:"+strings.ReplaceAll(unit, "/", "-")+":"+hook))
+			return err
 		})
 		write(r, r.where, file, nil, 0o644)
 	}
@@ -252,6 +165,8 @@ func (r *run) take(i int, s step) {
 	for _, unit := range r.units() {
 		r.seen[unit] = len(r.names(unit))
 	}
+	r.ends = append(r.ends, maps.Clone(r.seen))
+	r.learnSecrets()
 }
 
 func (r *run) until(what string, check func() error) {
@@ -333,7 +248,7 @@ type status struct {
 
 // units is every unit that has written something down.
 func (r *run) units() []string {
-	files, err := filepath.Glob(filepath.Join(r.where, "*-[0-9]*"))
+	files, err := filepath.Glob(filepath.Join(r.where, "[a-z]*-[0-9]"))
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -347,18 +262,77 @@ func (r *run) units() []string {
 }
 
 // recordings is what has been written down, by unit.
-func (r *run) recordings() map[string][]invocation {
-	n := everywhere()
-	for address, unit := range r.at {
-		n = append(n, normaliser{{regexp.MustCompile(regexp.QuoteMeta(address) + `\b`), "ADDRESS-OF-" + unit}}...)
-	}
+func (r *run) recordings(steps []step) map[string][]invocation {
 	out := map[string][]invocation{}
+	blurs := r.blurs()
 	for _, unit := range r.units() {
 		text, err := os.ReadFile(filepath.Join(r.where, strings.ReplaceAll(unit, "/", "-")))
 		if err != nil {
 			r.Fatal(err)
 		}
-		out[unit] = collapse(parse(string(text), n))
+		all := slices.CompactFunc(parse(string(text), blurs), func(a, b invocation) bool { // as in names
+			return a.name == "update-status" && b.name == a.name
+		})
+		for i := range all {
+			for all[i].step < len(r.ends)-1 && i >= r.ends[all[i].step][unit] {
+				all[i].step++
+			}
+			if s := steps[all[i].step]; s.together {
+				all[i].freeGoals(r.T, unit, strings.HasPrefix(s.do[0], "remove-"))
+			}
+		}
+		out[unit] = all
 	}
 	return out
+}
+
+// learnSecrets keeps the ids of secrets that are new.
+func (r *run) learnSecrets() {
+	var all map[string]any
+	r.decode(&all, "secrets", "--format", "json")
+	for _, id := range slices.Sorted(maps.Keys(all)) {
+		if !slices.Contains(r.secrets, id) {
+			r.secrets = append(r.secrets, id)
+		}
+	}
+}
+
+// blurs is what is not determined, each as narrow as can be.
+func (r *run) blurs() []blur {
+	blurs := []blur{
+		exactly("the controller is in a new directory", r.data, "DATA"),
+		exactly("the recordings are in a new directory", r.where, "WHERE"),
+		{"each context has a token of its own", regexp.MustCompile(`(env JUJU_CONTEXT_ID=\S*-)[0-9a-f]{32}\b`), "${1}TOKEN"},
+		{"time goes on", regexp.MustCompile(`"since":"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}Z"`), `"since":"TIME"`},
+		{"and a secret's times with it", regexp.MustCompile(`"(expiry|rotates)":"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"`), `"$1":"TIME"`},
+	}
+	var m map[string]struct {
+		UUID string `json:"model-uuid"`
+	}
+	r.decode(&m, "show-model", "--format", "json")
+	blurs = append(blurs, exactly("each model has an id of its own", m[r.model].UUID, "MODEL-UUID"),
+		blur{"and of that and the controller's one is made for directories", regexp.MustCompile(`(DATA/controllers/rec/machines/)[0-9a-f]{8}-`), "${1}MODEL-"})
+	var ctl map[string]struct {
+		Details struct {
+			Endpoints []string `json:"api-endpoints"`
+		} `json:"details"`
+	}
+	r.decode(&ctl, "show-controller", "--format", "json")
+	for _, endpoint := range ctl["rec"].Details.Endpoints {
+		blurs = append(blurs, exactly("the controller listens where there was room", endpoint, "API"))
+	}
+	for i, id := range r.secrets {
+		blurs = append(blurs, exactly("each secret has an id of its own", id, fmt.Sprintf("SECRET%d", i+1)))
+	}
+	for address, unit := range r.at {
+		blurs = append(blurs, exactly("machines of other models take addresses too", address, "ADDRESS-OF-"+unit))
+	}
+	return blurs
+}
+
+func (r *run) decode(into any, args ...string) {
+	r.Helper()
+	if err := json.Unmarshal([]byte(r.must(args...)), into); err != nil {
+		r.Fatalf("%v: %v", args, err)
+	}
 }

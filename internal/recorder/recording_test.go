@@ -1,95 +1,114 @@
 package recorder
 
 import (
+	"encoding/json"
+	"fmt"
+	"maps"
 	"regexp"
-	"slices"
 	"strings"
+	"testing"
 )
 
-// An invocation is one run of the recorder, normalised.
+// An invocation is one run of the recorder, normalised: all that it was given and could learn.
 type invocation struct {
+	step  int               // of the scenario, in which it ran
 	name  string            // "db-relation-joined store/0"
-	argv0 string            // within the charm's directory
-	about []string          // cwd, stdin, user
-	env   map[string]string //
-	asked []string          // the tools' command lines, in order
-	said  map[string]string // what each has answered
+	keys  []string          // of facts, in order: "argv0", "env JUJU_UNIT_NAME", "$ is-leader"
+	facts map[string]string //
 }
 
-// A normaliser replaces what is another in each run.
-type normaliser []struct {
+func (v *invocation) set(key, value string) {
+	for n := 2; ; n++ { // a tool may be asked the same twice
+		if _, twice := v.facts[key]; !twice {
+			break
+		}
+		key = fmt.Sprintf("%s (%d)", strings.TrimSuffix(key, fmt.Sprintf(" (%d)", n-1)), n)
+	}
+	v.keys = append(v.keys, key)
+	v.facts[key] = value
+}
+
+// A blur replaces what is another in each run, and says why it is.
+type blur struct {
+	why string
 	old *regexp.Regexp
 	new string
 }
 
-func (n normaliser) apply(text string) string {
-	for _, r := range n {
-		text = r.old.ReplaceAllString(text, r.new)
-	}
-	return text
-}
-
-// everywhere is what differs in every environment.
-func everywhere() normaliser {
-	var n normaliser
-	for _, r := range [][2]string{
-		{`/[^ :"\n]*/tools/unit-`, "TOOLS/unit-"},
-		{`/[^ :"\n]*/agents/unit-`, "AGENTS/unit-"},
-		{`JUJU_API_ADDRESSES=[0-9.: ]+`, "JUJU_API_ADDRESSES=API"},
-		{`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`, "UUID"},
-		{`(JUJU_CONTEXT_ID=.*-)[0-9a-f]{32}`, "${1}HEX32"},
-		{`JUJU_MODEL_NAME=.*`, "JUJU_MODEL_NAME=MODEL"},
-		{`,"since":"[0-9: Z-]+"`, ""},
-		// How far others are is their own affair; that they go is not.
-		{`"status":"(?:allocating|waiting|maintenance|active|unknown|joining|joined|error)"}`, `"status":"-"}`},
-		{`"[a-z0-9/]+":{"status":"dying"},`, ""}, // when it is gone for good is its own affair too
-		{`,?"[a-z0-9/]+":{"status":"dying"}`, ""},
-	} {
-		n = append(n, struct {
-			old *regexp.Regexp
-			new string
-		}{regexp.MustCompile(r[0]), r[1]})
-	}
-	return n
+// exactly is the blur of one text.
+func exactly(why, old, new string) blur {
+	return blur{why, regexp.MustCompile(regexp.QuoteMeta(old) + `\b`), new}
 }
 
 // parse reads a recording.
-func parse(text string, n normaliser) []invocation {
+func parse(text string, blurs []blur) []invocation {
+	for _, b := range blurs {
+		text = b.old.ReplaceAllString(text, b.new)
+	}
 	var out []invocation
-	command := ""
-	for line := range strings.SplitSeq(strings.TrimSuffix(n.apply(text), "\n"), "\n") {
-		if name, ok := strings.CutPrefix(line, "=== "); ok {
-			out = append(out, invocation{name: strings.TrimSpace(name), env: map[string]string{}, said: map[string]string{}})
-			command = ""
+	for part := range strings.SplitSeq("\n"+strings.TrimSuffix(text, "\n"), "\n=== ") {
+		head, body, _ := strings.Cut(part, "\n")
+		if head == "" {
 			continue
 		}
-		if len(out) == 0 {
-			continue
+		v := invocation{name: strings.TrimSpace(head), facts: map[string]string{}}
+		given, learnt, _ := strings.Cut(body, "\n$ ")
+		for line := range strings.SplitSeq(given, "\n") {
+			word, value, _ := strings.Cut(line, " ")
+			if word == "env" {
+				var name string
+				name, value, _ = strings.Cut(value, "=")
+				word += " " + name
+			}
+			v.set(word, value)
 		}
-		v := &out[len(out)-1]
-		word, rest, _ := strings.Cut(line, " ")
-		switch {
-		case word == "$":
-			command = rest
-			v.asked = append(v.asked, command)
-			v.said[command] = ""
-		case command != "":
-			v.said[command] += line + "\n"
-		case word == "argv0":
-			_, v.argv0, _ = strings.Cut(rest, "/charm/")
-		case word == "env":
-			key, value, _ := strings.Cut(rest, "=")
-			v.env[key] = value
-		default:
-			v.about = append(v.about, line)
+		for answer := range strings.SplitSeq(learnt, "\n$ ") {
+			command, said, _ := strings.Cut(answer, "\n")
+			v.set("$ "+command, said)
 		}
+		out = append(out, v)
 	}
 	return out
 }
 
-// collapse makes one of what has run several times on end because time has passed.
-func collapse(all []invocation) []invocation {
-	return slices.CompactFunc(slices.Clone(all), func(a, b invocation) bool {
-		return a.name == "update-status" && b.name == "update-status"
-	})
+// freeGoals leaves out of goal-state how far others than the unit are, and those that are going: when they are gone is their own affair.
+// With removal, when the unit itself is told to go, and its relations are gone, is the controllers' affair.
+func (v *invocation) freeGoals(t *testing.T, unit string, removal bool) {
+	const key = "$ goal-state --format=json"
+	var goals struct {
+		Units     map[string]goal            `json:"units"`
+		Relations map[string]map[string]goal `json:"relations"`
+	}
+	said, ok := v.facts[key]
+	if !ok {
+		return
+	}
+	if err := json.Unmarshal([]byte(said), &goals); err != nil {
+		t.Fatalf("%s in %s of %s: %v", key, v.name, unit, err)
+	}
+	free := func(goals map[string]goal) {
+		maps.DeleteFunc(goals, func(name string, g goal) bool { return name != unit && g.Status == "dying" })
+		for name, g := range goals {
+			if name != unit || removal {
+				goals[name] = goal{"ITS-OWN-AFFAIR", g.Since}
+			}
+		}
+	}
+	free(goals.Units)
+	if removal {
+		goals.Relations = nil
+	}
+	for _, of := range goals.Relations {
+		free(of)
+	}
+	text, err := json.Marshal(goals)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.facts[key] = string(text)
+}
+
+type goal struct {
+	Status string `json:"status"`
+	Since  string `json:"since"`
 }
