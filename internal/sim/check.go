@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -25,6 +26,7 @@ import (
 //   - what a hook that has succeeded asked for is in the tree once, together with the ledger that says that it ran;
 //   - settings that a unit reads never go back, and its related units are those that it has been told of;
 //   - who writes for an application or for the model leads at that moment;
+//   - each revision of a secret is made once, by the hook that gave it its value;
 //   - a task runs at most once.
 type checker struct {
 	s        *Sim
@@ -34,6 +36,7 @@ type checker struct {
 	excused  map[state.UnitName]bool      // hooks were skipped: it may have missed something
 	hopeless map[state.UnitName]bool      // all its hooks fail
 	tasks    map[state.TaskID]bool        // that have run
+	told     map[string]bool              // units, with the revisions of secrets that secret-changed has told them of
 	member   map[string]relation.Settings // the units' settings by path
 }
 
@@ -47,12 +50,13 @@ type seen struct {
 type ending struct {
 	hook   hooks.Hook
 	failed bool
-	run    string // names the run in all that the hook asked for
+	run    string                  // names the run in all that the hook asked for
+	values map[state.SecretID]bool // the secrets that it changed: whether it gave them a value
 }
 
 func newChecker(s *Sim) checker {
 	return checker{s: s, ended: map[state.UnitName]*ending{}, seen: map[seen]int{}, excused: map[state.UnitName]bool{},
-		hopeless: map[state.UnitName]bool{}, tasks: map[state.TaskID]bool{}, member: map[string]relation.Settings{}}
+		hopeless: map[state.UnitName]bool{}, tasks: map[state.TaskID]bool{}, told: map[string]bool{}, member: map[string]relation.Settings{}}
 }
 
 func (c *checker) excuse(u state.UnitName) { c.excused[u] = true }
@@ -62,7 +66,7 @@ func (c *checker) noted(u state.UnitName, p *unit.Pending) {
 	if p == nil || !p.Ended || p.Hook.Kind == hooks.Action {
 		return
 	}
-	e := &ending{hook: p.Hook, failed: p.Failed != nil}
+	e := &ending{hook: p.Hook, failed: p.Failed != nil || p.Cut, values: valued(p.Effects)}
 	if run := p.Effects.State["run"]; run != nil {
 		e.run = *run
 	}
@@ -85,6 +89,12 @@ var phases = map[hooks.Kind][]state.Phase{
 	hooks.RelationChanged:       {state.Started},
 	hooks.RelationDeparted:      {state.Installed, state.Started},
 	hooks.RelationBroken:        {state.Installed, state.Started},
+	hooks.StorageAttached:       {state.Unpacked, state.Installed, state.Started},
+	hooks.StorageDetaching:      {state.Unpacked, state.Installed, state.Started},
+	hooks.SecretChanged:         {state.Installed, state.Started},
+	hooks.SecretRemove:          {state.Installed, state.Started},
+	hooks.SecretRotate:          {state.Installed, state.Started},
+	hooks.SecretExpired:         {state.Installed, state.Started},
 }
 
 // begins is told of a hook that begins to run.
@@ -148,9 +158,11 @@ func (c *checker) before(l *link, t state.Txn) func(error) {
 			u, head = state.UnitOfNode(strings.TrimSuffix(rest, "/ledger")), op
 		}
 	}
+	var had map[string]int
 	var was state.Record[state.Ledger]
 	var count state.Record[map[string]string]
 	if head.Path != "" {
+		had = c.secretsBefore(t, u)
 		was, count = read[state.Ledger](s, head.Path), read[map[string]string](s, model.StatePath(u))
 	}
 	leaders := map[state.ApplicationName]string{}
@@ -184,6 +196,7 @@ func (c *checker) before(l *link, t state.Txn) func(error) {
 		}
 		ledger, derr := state.Decode[state.Ledger](head.Path, now)
 		s.must(derr)
+		c.secretsApplied(u, t, c.ended[u], had, ledger.Value.Failed != nil)
 		c.applied(u, t, ledger.Value, count.Value)
 	}
 }
@@ -208,6 +221,13 @@ func (c *checker) led(l *link, t state.Txn, err error, leaders map[state.Applica
 func (c *checker) applied(u state.UnitName, t state.Txn, ledger state.Ledger, count map[string]string) {
 	s, e := c.s, c.ended[u]
 	delete(c.ended, u)
+	if e != nil && !e.failed && ledger.Failed == nil && e.hook.Kind == hooks.SecretChanged {
+		if what := fmt.Sprint(u, e.hook.Secret, e.hook.SecretRevision); c.told[what] {
+			s.fail("%s is told twice of revision %d of %s", u, e.hook.SecretRevision, e.hook.Secret.URI())
+		} else {
+			c.told[what] = true
+		}
+	}
 	var run string
 	for _, op := range t.Ops {
 		if op.Path == model.StatePath(u) {
@@ -223,7 +243,7 @@ func (c *checker) applied(u state.UnitName, t state.Txn, ledger state.Ledger, co
 	case e == nil && run != "":
 		s.fail("%s: what %s asked for is committed without it", u, run)
 	case e == nil:
-	case e.failed && (ledger.Failed == nil || run != ""):
+	case e.failed && (ledger.Failed == nil && ledger.Again == nil || run != ""):
 		s.fail("%s: %s failed, and the ledger does not say so", u, e.hook.Name())
 	case !e.failed && run != e.run && ledger.Failed == nil:
 		s.fail("%s: %s succeeded, and what it asked for is lost", u, e.hook.Name())

@@ -105,6 +105,9 @@ func (d *doer) Unmount(_ context.Context, id state.StorageID, force bool) error 
 	if err := d.link.alive(); err != nil {
 		return err
 	}
+	if l := read[state.Ledger](d.s, model.LedgerPath(d.unit)).Value; l.Storage[id].Attached && !force && l.Phase != state.Unpacked {
+		d.s.fail("%s: %s leaves its place, and the charm does not know", d.unit, id)
+	}
 	if !force && d.s.accident(10) {
 		return errors.New("it is in use")
 	}
@@ -119,6 +122,12 @@ func (d *doer) Location(a state.Attachment) string { return "/srv/" + string(a.I
 func (d *doer) Run(ctx context.Context, r unit.Request) (run.Result, hooks.Effects, error) {
 	s, failed := d.s, run.Result{Outcome: run.Failed, Code: 1, Reason: "exit status 1"}
 	s.count("hooks")
+	switch {
+	case r.Hook.Storage != "":
+		s.count("storage hooks")
+	case r.Hook.Secret != "":
+		s.count("secret hooks")
+	}
 	s.check.begins(d.unit, r)
 	e, err := d.effects(ctx, r)
 	if d.link.alive() != nil {
@@ -135,6 +144,10 @@ func (d *doer) Run(ctx context.Context, r unit.Request) (run.Result, hooks.Effec
 		s.count("stops")
 		d.h.units[d.unit].stop()
 		return run.Result{Outcome: run.Terminated, Code: -1, Reason: "signal: terminated"}, e, nil
+	case s.accident(80) && r.Hook.Kind != hooks.Action:
+		s.log("%s: %s is cut", d.unit, hookName(r.Hook))
+		s.count("cut hooks")
+		return run.Result{Outcome: run.Rebooting}, hooks.Effects{}, nil
 	case s.accident(10) || s.check.hopeless[d.unit]:
 		s.log("%s: %s fails", d.unit, hookName(r.Hook))
 		s.count("failed hooks")
@@ -194,6 +207,9 @@ func (d *doer) effects(ctx context.Context, r unit.Request) (hooks.Effects, erro
 		if leads && s.chance(talk) {
 			e.Application[rel.ID] = relation.Settings{"run": id}
 		}
+	}
+	if err := d.belongings(ctx, r, &e, rels, leads, id, talk); err != nil {
+		return e, err
 	}
 	port := state.OpenPort{PortRange: provider.PortRange{Protocol: "tcp", From: 80 + s.rng.IntN(3)}}
 	port.To = port.From

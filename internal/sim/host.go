@@ -172,7 +172,7 @@ func (h *host) start(u state.UnitName) bool {
 	a, err := unit.New(ctx, unit.Config{
 		Model: model, Unit: u, Machine: h.id, Store: link, Lock: h.lock,
 		World: func() unit.World { return unit.World{Network: network, Addresses: state.Addresses{Name: "shop"}} },
-		Run:   run, Boot: fmt.Sprintf("boot-%s-%d", h.id, h.boots),
+		Run:   run, Boot: fmt.Sprintf("boot-%s-%d", h.id, h.boots), Reboot: h.reboot,
 		Now: s.clock, ID: func() string { return s.id("commit") },
 	}, &doer{s: s, h: h, link: link, disk: d, unit: u})
 	if err != nil {

@@ -86,6 +86,7 @@ func (s *Sim) unitAtRest(u state.UnitName) {
 			s.fail("at rest: task %s of %s is %q", id, u, r.Value.Status)
 		}
 	}
+	s.belongingsAtRest(u, unit, l.Ledger)
 	for _, m := range app.Relations {
 		s.relationAtRest(u, unit, l, m)
 	}

@@ -55,8 +55,12 @@ func charmOf(name state.ApplicationName, revision int) charm.Charm {
 	if revision > 0 {
 		add("nodes", "nodes", charm.Peer, charm.Global)
 	}
+	meta := charm.Meta{Name: string(name), Subordinate: name == "logger", Endpoints: eps}
+	if name == "db" {
+		meta.Storage = stores()
+	}
 	return charm.Charm{
-		Meta:    charm.Meta{Name: string(name), Subordinate: name == "logger", Endpoints: eps},
+		Meta:    meta,
 		Options: charm.Options{"size": {Type: "int", Default: int64(1)}},
 		Actions: map[string]charm.Action{"backup": {}},
 	}
@@ -105,7 +109,7 @@ func (s *Sim) user() {
 		return units[s.rng.IntN(len(units))]
 	}
 	by := s.by()
-	switch s.rng.IntN(16) {
+	switch s.rng.IntN(18) {
 	case 0, 1, 2:
 		s.deploy(name)
 	case 3, 4:
@@ -157,6 +161,10 @@ func (s *Sim) user() {
 	case 15:
 		if s.chance(4) {
 			s.remove(name, s.how())
+		}
+	case 16, 17:
+		if name == "db" {
+			s.moveStorage(some())
 		}
 	}
 }
