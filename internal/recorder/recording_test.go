@@ -71,8 +71,8 @@ func parse(text string, blurs []blur) []invocation {
 	return out
 }
 
-// freeGoals leaves out of goal-state how far others than the unit are, and those that are going: when they are gone is their own affair.
-// With removal, when the unit itself is told to go, and its relations are gone, is the controllers' affair.
+// freeGoals leaves out of goal-state what is the affair of others than the unit: which of their units are there yet, or still, and how far
+// they are. With removal, when the unit itself is told to go, and its relations are gone, is the controllers' affair.
 func (v *invocation) freeGoals(t *testing.T, unit string, removal bool) {
 	const key = "$ goal-state --format=json"
 	var goals struct {
@@ -87,7 +87,7 @@ func (v *invocation) freeGoals(t *testing.T, unit string, removal bool) {
 		t.Fatalf("%s in %s of %s: %v", key, v.name, unit, err)
 	}
 	free := func(goals map[string]goal) {
-		maps.DeleteFunc(goals, func(name string, g goal) bool { return name != unit && g.Status == "dying" })
+		maps.DeleteFunc(goals, func(name string, g goal) bool { return name != unit && strings.Contains(name, "/") })
 		for name, g := range goals {
 			if name != unit || removal {
 				goals[name] = goal{"ITS-OWN-AFFAIR", g.Since}

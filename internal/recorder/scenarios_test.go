@@ -52,7 +52,7 @@ func life() []step {
 
 		// The leader goes: another one leads before it is gone, and it hears of everyone's leaving.
 		{do: []string{"config", "web", "hold=web/0:db-relation-departed"}, ran: runs{"web/0": "config-changed", "web/1": "config-changed"}},
-		{do: []string{"config", "logger", "hold=logger/0:logs-relation-departed logger/1:stop"}, ran: runs{
+		{do: []string{"config", "logger", "hold=logger/0:logs-relation-departed"}, ran: runs{
 			"logger/0": "config-changed", "logger/1": "config-changed", "logger/2": "config-changed"}},
 		{together: true, do: []string{"remove-unit", "web/0", "--no-prompt"}, also: []string{
 			"go:db-relation-departed after web/1 did leader-elected", "go:logs-relation-departed after logger/1 did leader-elected"}, ran: runs{
@@ -64,16 +64,12 @@ func life() []step {
 			"logger/1": "leader-elected",
 			"logger/2": "leader-settings-changed"}},
 
-		// A relation goes, and then the applications.
+		// A relation goes.
 		{together: true, do: []string{"remove-relation", "web", "store"}, ran: runs{
 			"web/1":   "db-relation-departed store/0; db-relation-broken",
 			"store/0": "site-relation-departed web/1; site-relation-broken"}},
 		{do: []string{"model-config", "update-status-hook-interval=1s"}, ran: runs{"web/1": "update-status", "store/0": "update-status", "logger/1": "update-status", "logger/2": "update-status"}},
 		{do: []string{"model-config", "update-status-hook-interval=24h"}},
-		{together: true, do: []string{"remove-relation", "logger", "store"}, also: []string{"go:stop after logger/2 did leader-elected"}, ran: runs{
-			"logger/1": "info-relation-departed store/0; info-relation-broken; stop; remove",
-			"logger/2": "leader-elected"}},
-		{do: []string{"remove-application", "store", "--no-prompt"}, ran: runs{"store/0": "stop; remove"}},
 	}
 }
 
