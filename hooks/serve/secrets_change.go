@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/grigri/grigri/hooks"
 	"github.com/grigri/grigri/state"
 )
 
@@ -178,9 +179,14 @@ func (c *call) labelIsFree(ctx context.Context, id state.SecretID, label string)
 	}
 	other, taken := labelled(all, label)
 	for tid, t := range tracked {
-		if t.Label == label {
-			other, taken = tid, true
+		if t.Label != label || tid == id {
+			continue
 		}
+		if _, _, err := c.read.SecretContent(ctx, tid, 0); errors.Is(err, hooks.ErrNoSecret) { // its owner has removed it
+			c.track(tid, nil)
+			continue
+		}
+		other, taken = tid, true
 	}
 	if taken && other != id {
 		return fmt.Errorf("secret with label %q already exists", label)

@@ -74,7 +74,7 @@ func play(t *testing.T, file string) {
 		case word == "<":
 			stdin += rest + "\n"
 			continue
-		case word == "hook" || line == "done" || line == "leader" || line == "follower" || line == "trusted":
+		case word == "hook" || word == "removed" || line == "done" || line == "leader" || line == "follower" || line == "trusted":
 			check()
 			where = fmt.Sprintf("%s:%d", file, n)
 			w.direct(t, strings.Fields(line))
@@ -117,6 +117,10 @@ func (w *world) direct(t *testing.T, order []string) {
 	case "leader", "follower":
 		w.unit.Look(func(u *hookstest.Unit) { u.Leads = order[0] == "leader" })
 		w.session.End()
+		w.begin(w.session.Hook)
+	case "removed": // a secret, by its owner
+		w.unit.Look(func(u *hookstest.Unit) { delete(u.Vault.Values, state.SecretID(order[1])) })
+		w.unit.Commit(w.session.End())
 		w.begin(w.session.Hook)
 	case "trusted":
 		w.unit.Look(func(u *hookstest.Unit) {

@@ -20,6 +20,7 @@ import (
 // Which of the installed packages each charm carries, and where: as the tools that build such charms put them.
 var carried = map[string]struct{ dir, packages string }{
 	"opscharm":      {"lib", "ops opentelemetry websocket yaml _yaml typing_extensions.py opentelemetry_api-*"},
+	"secretcharm":   {"lib", "ops opentelemetry websocket yaml _yaml typing_extensions.py opentelemetry_api-*"},
 	"helperscharm":  {"lib", "charmhelpers jinja2 markupsafe netaddr yaml _yaml"},
 	"reactivecharm": {"wheelhouse", "charmhelpers jinja2 markupsafe netaddr yaml _yaml pyaml"},
 }

@@ -62,6 +62,7 @@ func TestPublishedLibrariesRun(t *testing.T) {
 		}
 		return nil
 	})
+	t.Run("secrets", func(t *testing.T) { e := *e; e.T = t; e.secrets(assemble(t, libs, "secretcharm")) })
 }
 
 func (e *environment) ops(apps map[string]application) {
