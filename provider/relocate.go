@@ -7,6 +7,7 @@ type Relocator interface {
 	// Relocate returns what the controller, on an instance of the same cloud, opens the provider with. It may make a credential for that,
 	// each time another one.
 	Relocate(ctx context.Context, controller string) (Spec, error)
-	// Forget makes useless what Relocate has made for the controller, when that is no more.
+	// Forget makes useless what Relocate has made for the controller, when that and all its instances are no more, and takes away what
+	// else is left of it, but for volumes.
 	Forget(ctx context.Context, controller string) error
 }

@@ -244,7 +244,7 @@ func (c *cli) killRemote(ctx context.Context, b book, dir string, entry bootstra
 	}
 	ctx, cancel := context.WithTimeout(ctx, stopPatience)
 	defer cancel()
-	return r.stopAll(ctx)
+	return errors.Join(r.stopAll(ctx), r.tellVolumes(ctx))
 }
 
 // killLocal ends everything that runs for the controller whose directory this is, and removes the directory.

@@ -233,6 +233,24 @@ func (r *remote) stopAll(ctx context.Context) error {
 	}
 }
 
+// tellVolumes names the controller's volumes that are there still. Who has released one wants to keep it, and only a controller knows.
+func (r *remote) tellVolumes(ctx context.Context) error {
+	p, ok := r.provider.(provider.Volumer)
+	if !ok {
+		return nil
+	}
+	all, err := p.ListVolumes(ctx, r.entry.UUID)
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	var ids []string
+	for _, v := range all {
+		ids = append(ids, string(v.ID))
+	}
+	r.c.infof("volumes of the controller are left in cloud %q, with what is on them: %s", r.cloud.Name, joined(ids))
+	return nil
+}
+
 // addresses is where the machine is known to be reached: what is an IP address.
 func (r *remote) addresses() []string {
 	var out []string

@@ -39,6 +39,7 @@ func TestAnEnvironmentLivesInEC2(t *testing.T) {
 	w.addCloud()
 
 	w.refuses()
+	w.crashes()
 	failed := make(chan error, 1)
 	go func() { failed <- w.fails() }()
 	w.throttle("RunInstances")
@@ -58,7 +59,7 @@ func TestAnEnvironmentLivesInEC2(t *testing.T) {
 	w.throttle("RunInstances")
 	cloud.Inject(mototest.Fault{Action: "RunInstances", Code: "InsufficientInstanceCapacity", Text: "We currently do not have sufficient capacity."})
 	cloud.Inject(mototest.Fault{Action: "RunInstances", After: true, Drop: true})
-	w.must("deploy", "./testdata/ec2web", "web", "-n", "2", "--constraints", "instance-type=t3.small root-disk=20G")
+	w.must("deploy", "./testdata/ec2web", "web", "-n", "2", "--constraints", "instance-type=t3.small root-disk=20G", "--storage", "data=ebs,1G")
 	w.settled(map[state.ApplicationName]int{"web": 2})
 	if n := cloud.Pending(); n != 0 {
 		t.Errorf("%d faults have not happened", n)
@@ -102,9 +103,17 @@ func TestAnEnvironmentLivesInEC2(t *testing.T) {
 	w.must("remove-unit", "web/1", "--no-prompt")
 	w.instances(2)
 	w.settled(map[state.ApplicationName]int{"web": 1})
+
+	// More: the volume of the one that has gone has all that was on it.
+	w.must("add-unit", "web", "--attach-storage", "data/1")
+	w.settled(map[state.ApplicationName]int{"web": 2})
+	three := w.machine("2")
+	if got, err := w.world.Try(*three.InstanceId, "sh", "-c", "cat /srv/web/index.html && findmnt -no FSTYPE /srv/web"); err != nil || got != "web/1\next4\n" {
+		t.Errorf("on the volume is %q, %v", got, err)
+	}
 	w.noSecretIn(said, controller, one)
 
-	w.must("destroy-controller", "far", "--destroy-all-models", "--no-prompt")
+	w.must("destroy-controller", "far", "--destroy-all-models", "--destroy-storage", "--no-prompt")
 	w.nothing()
 	if out := w.must("controllers", "--format", "json"); strings.Contains(out, `"far"`) {
 		t.Errorf("the client remembers it: %s", out)
@@ -171,6 +180,40 @@ func (w ec2World) refuses() {
 		if _, err := w.run(append(append([]string{"bootstrap"}, args...), "no")...); err == nil || !strings.Contains(err.Error(), want) {
 			w.Errorf("bootstrap %v: %v, want %q", args, err, want)
 		}
+	}
+	w.nothing()
+}
+
+// crashes is a bootstrap that is killed: what it has left goes with kill-controller. Volumes, if there are any, are named and stay.
+func (w ec2World) crashes() {
+	w.Helper()
+	ctx, kill := context.WithCancel(w.Context())
+	cmd := w.command(ctx, "bootstrap", "emulated", "crashed", "--no-switch")
+	if err := cmd.Start(); err != nil {
+		w.Fatal(err)
+	}
+	left := w.instances(1)[0]
+	kill()
+	_ = cmd.Wait() // it was killed
+	var ours []types.Tag
+	for _, tag := range left.Tags {
+		if strings.HasPrefix(aws.ToString(tag.Key), "grigri-") && *tag.Key != "grigri-machine" {
+			ours = append(ours, tag)
+		}
+	}
+	volume, err := w.world.API.CreateVolume(w.Context(), &ec2.CreateVolumeInput{AvailabilityZone: aws.String(bodies.Region + "a"), Size: aws.Int32(1),
+		TagSpecifications: []types.TagSpecification{{ResourceType: types.ResourceTypeVolume, Tags: append(ours, types.Tag{Key: aws.String("grigri-volume"), Value: aws.String("data-0")})}}})
+	if err != nil {
+		w.Fatal(err)
+	}
+	if _, err := w.both("bootstrap", "emulated", "crashed"); err == nil || !strings.Contains(err.Error(), "kill-controller crashed") {
+		w.Errorf("bootstrapped again: %v", err)
+	}
+	if out, err := w.both("kill-controller", "crashed", "--no-prompt"); err != nil || !strings.Contains(out, *volume.VolumeId) {
+		w.Errorf("killed: %v\n%s", err, out)
+	}
+	if _, err := w.world.API.DeleteVolume(w.Context(), &ec2.DeleteVolumeInput{VolumeId: volume.VolumeId}); err != nil {
+		w.Error(err)
 	}
 	w.nothing()
 }

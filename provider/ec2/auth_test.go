@@ -196,8 +196,21 @@ func relocated(t *testing.T, s *mototest.Server) {
 	}
 	check("a role of its own, for who has one", role, ec2.AuthInstanceRole, "")
 	check("a role of its own, for who has a key", open(t, s, as(ec2.AuthAccessKey, given)), ec2.AuthInstanceRole, "")
-	if err := role.Forget(t.Context(), controller); err != nil {
-		t.Error(err)
+
+	// Somebody ends the instance in Amazon's console: what is left of it goes with the controller.
+	if _, err := raw(s).TerminateInstances(t.Context(), &sdk.TerminateInstancesInput{InstanceIds: []string{string(in.ID)}}); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(ourGroups(t, s)); n != 2 {
+		t.Errorf("there are %d groups", n)
+	}
+	for range 2 {
+		if err := role.Forget(t.Context(), controller); err != nil {
+			t.Error(err)
+		}
+	}
+	if groups := ourGroups(t, s); len(groups) != 0 {
+		t.Errorf("groups are left: %v", groups)
 	}
 }
 

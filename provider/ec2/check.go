@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -32,6 +33,7 @@ func (p *Provider) Check(ctx context.Context) ([]provider.Problem, error) {
 		add(err.Error(), `give the cloud a credential: "grigri add-credential `+p.Spec.Cloud.Name+`"`)
 		return out, nil
 	}
+	var dns *net.DNSError
 	zones, err := client.DescribeAvailabilityZones(ctx, &ec2.DescribeAvailabilityZonesInput{})
 	switch {
 	case is(err, strangers...):
@@ -43,8 +45,8 @@ func (p *Provider) Check(ctx context.Context) ([]provider.Problem, error) {
 	case is(err, forbidden...):
 		add(explain(err).Error(), "give the user or role the permissions that docs/howto/use-ec2.md lists")
 		return out, nil
-	case err != nil && strings.Contains(err.Error(), "no such host"):
-		add(fmt.Sprintf("region %s has no endpoint: %v", p.Spec.Region, explain(err)), "is the region's name right, and does this host's DNS answer?")
+	case errors.As(err, &dns) && dns.IsNotFound:
+		add(fmt.Sprintf("region %s has no endpoint: there is no host %s", p.Spec.Region, dns.Name), "see whether the region's name is right, and whether this host's DNS answers")
 		return out, nil
 	case err != nil:
 		return out, fmt.Errorf("check cloud %q: %w", p.Spec.Cloud.Name, explain(err))

@@ -206,8 +206,8 @@ func asked(t *testing.T, s *mototest.Server) {
 	if want := "ami-debian12new"; aws.ToString(got.ImageId) != want {
 		t.Errorf("image %s, want %s", aws.ToString(got.ImageId), want)
 	}
-	if got.MetadataOptions.HttpTokens != types.HttpTokensStateRequired {
-		t.Errorf("metadata: %v", got.MetadataOptions.HttpTokens)
+	if m := got.MetadataOptions; m.HttpTokens != types.HttpTokensStateRequired || m.HttpEndpoint != types.InstanceMetadataEndpointStateEnabled || aws.ToInt32(m.HttpPutResponseHopLimit) != 1 {
+		t.Errorf("metadata: tokens %v, endpoint %v, %d hops", m.HttpTokens, m.HttpEndpoint, aws.ToInt32(m.HttpPutResponseHopLimit))
 	}
 	for k, v := range map[string]string{"grigri-controller-uuid": controller, "grigri-model-uuid": model, "grigri-machine": "7", "Name": "grigri-d0000000-machine-7"} {
 		if tags(got.Tags)[k] != v {

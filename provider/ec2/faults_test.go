@@ -294,12 +294,16 @@ func check(t *testing.T, s *mototest.Server) {
 		"no VPC vpc-none":            func(c *ec2.Config) { c.Spec.Cloud.Config["vpc-id"] = "vpc-none" },
 		"no image named":             func(c *ec2.Config) { c.Spec.Cloud.Config["image-owner"], c.Spec.Cloud.Config["image-name"] = "1", "x" },
 		"access-key and secret-key":  func(c *ec2.Config) { c.Spec.Credential.Attributes = nil },
+		"region mars-1 has no endpoint": func(c *ec2.Config) { // nobody need be asked for such a name
+			c.Spec.Region, c.Spec.Cloud.Endpoint = "mars-1", "http://"+strings.Repeat("x", 64)+".mars-1.example.com"
+		},
 	} {
 		if got := problems(change); !strings.Contains(got, want) || strings.Contains(got, ";") {
 			t.Errorf("%s: %s", want, got)
 		}
 	}
 	for want, f := range map[string]mototest.Fault{
+		"OptInRequired":         {Action: "DescribeAvailabilityZones", Code: "OptInRequired", Text: "You are not subscribed to this service"},
 		"AuthFailure":           {Action: "DescribeAvailabilityZones", Code: "AuthFailure", Text: "no"},
 		"RequestExpired":        {Action: "DescribeAvailabilityZones", Times: -1, Code: "RequestExpired", Text: "old"},
 		"ec2:RunInstances":      {Action: "RunInstances", Code: "UnauthorizedOperation", Text: "no"},

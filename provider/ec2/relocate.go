@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"github.com/grigri/grigri/provider"
 )
 
@@ -61,5 +63,19 @@ func (p *Provider) relocate(ctx context.Context, controller string) (provider.Sp
 	return spec, nil
 }
 
-// Forget implements provider.Relocator: what Relocate gives is not made for the controller.
-func (p *Provider) Forget(context.Context, string) error { return nil }
+// Forget implements provider.Relocator: what Relocate gives is not made for the controller. The groups of instances that somebody else has
+// ended are left, and go now.
+func (p *Provider) Forget(ctx context.Context, controller string) error {
+	groups, err := p.findGroups(ctx, filter("tag:"+tagController, controller))
+	for _, g := range groups {
+		if done, failed := p.deleteGroup(ctx, aws.ToString(g.GroupId), groupPatience); failed != nil {
+			err = errors.Join(err, failed)
+		} else if !done {
+			err = errors.Join(err, fmt.Errorf("security group %s is in use by something that is not the controller's", aws.ToString(g.GroupName)))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("remove the security groups of controller %s: %w", controller, err)
+	}
+	return nil
+}

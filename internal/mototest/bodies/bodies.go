@@ -1,5 +1,5 @@
 // Package bodies gives the instances of an emulated EC2 bodies: containers that boot with the instance's own user data, have the
-// address that the emulator has given it, live as long as it does, and are reached only as its security groups say.
+// address that the emulator has given it, live as long as it does, are reached only as its security groups say, and see its volumes as disks.
 //
 //	w := bodies.Start(t, mototest.Start(t), lxd)
 //	...machines in the VPC w.VPC of the cloud with the endpoint w.Endpoint...
@@ -49,6 +49,8 @@ type World struct {
 	lxd     *lxdtest.Server
 	network string     // the bridge
 	gateway netip.Addr // this host's in it
+	dir     string     // of the files that volumes are
+	volumes map[string]*volume
 
 	mu       sync.Mutex
 	bodies   map[string]*body
@@ -58,7 +60,7 @@ type World struct {
 // Start makes the VPC, and gives bodies to all instances in it from now on, until the test ends.
 func Start(t *testing.T, cloud *mototest.Server, lxd *lxdtest.Server) *World {
 	t.Helper()
-	w := &World{t: t, cloud: cloud, lxd: lxd, bodies: map[string]*body{}, userData: map[string]string{}}
+	w := &World{t: t, cloud: cloud, lxd: lxd, bodies: map[string]*body{}, userData: map[string]string{}, dir: t.TempDir(), volumes: map[string]*volume{}}
 	w.API = ec2.New(ec2.Options{Region: Region, BaseEndpoint: aws.String(cloud.Direct), Credentials: credentials.NewStaticCredentialsProvider("AKIAEMULATED", "emulated", "")})
 	prefix := w.bridge()
 	w.Endpoint, w.CA = cloud.ListenTLS(t, w.gateway.String())
@@ -138,6 +140,9 @@ func (w *World) Run(ctx context.Context) error {
 			}
 			rules, err = w.enforce(ctx, rules, all)
 		}
+		if err == nil {
+			err = w.followVolumes(ctx)
+		}
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -216,6 +221,11 @@ func (w *World) end() {
 			w.t.Error(err)
 		}
 	}
+	for _, v := range w.volumes {
+		if err := v.remove(); err != nil {
+			w.t.Error(err)
+		}
+	}
 	table := "table bridge " + w.network + "\n"
 	if err := w.nft(table + "delete " + table); err != nil {
 		w.t.Error(err)
@@ -234,10 +244,10 @@ func java() map[string]map[string]string {
 	return out
 }
 
-// configuration is a container's, as lxc reads it.
+// configuration is a container's, as lxc reads it. It may mount file systems, which an instance may too.
 func (w *World) configuration(in types.Instance, data string) (string, error) {
 	devices := java()
 	devices["eth0"] = map[string]string{"type": "nic", "name": "eth0", "network": w.network, "ipv4.address": aws.ToString(in.PrivateIpAddress)}
-	text, err := json.Marshal(map[string]any{"config": map[string]string{"cloud-init.user-data": data}, "devices": devices}) // which is YAML too
+	text, err := json.Marshal(map[string]any{"config": map[string]string{"cloud-init.user-data": data, "security.privileged": "true"}, "devices": devices}) // which is YAML too
 	return string(text), err
 }

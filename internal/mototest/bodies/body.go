@@ -18,7 +18,8 @@ import (
 type body struct {
 	is      types.InstanceStateName // what it has been brought to: running, stopped, terminated; "" before it is made
 	busy    bool                    // it is being brought elsewhere
-	reboots int                     // those that it has gone through
+	boots   int                     // how often it has been started
+	reboots int                     // those that it has been told of
 }
 
 // body is the instance's, and whether there is one already.
@@ -74,6 +75,9 @@ func (w *World) follow(running *sync.WaitGroup, in types.Instance) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		b.busy, b.is = false, next
+		if next == types.InstanceStateNameRunning {
+			b.boots++
+		}
 		if err != nil {
 			w.t.Errorf("the body of instance %s, to be %s: %v", id, next, err)
 		}
