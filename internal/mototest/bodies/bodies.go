@@ -244,10 +244,16 @@ func java() map[string]map[string]string {
 	return out
 }
 
-// configuration is a container's, as lxc reads it. It may mount file systems, which an instance may too.
+// configuration is a container's, as lxc reads it. It may mount file systems, as an instance may; and use
+// loop devices from its first moment on, because what runs in it before one is added would not be let to it later.
 func (w *World) configuration(in types.Instance, data string) (string, error) {
 	devices := java()
 	devices["eth0"] = map[string]string{"type": "nic", "name": "eth0", "network": w.network, "ipv4.address": aws.ToString(in.PrivateIpAddress)}
-	text, err := json.Marshal(map[string]any{"config": map[string]string{"cloud-init.user-data": data, "security.privileged": "true"}, "devices": devices}) // which is YAML too
+	cgroup := "cgroup"
+	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil {
+		cgroup = "cgroup2"
+	}
+	text, err := json.Marshal(map[string]any{"config": map[string]string{"cloud-init.user-data": data, "security.privileged": "true",
+		"raw.lxc": "lxc." + cgroup + ".devices.allow = b 7:* rwm"}, "devices": devices}) // which is YAML too
 	return string(text), err
 }
