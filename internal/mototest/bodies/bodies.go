@@ -195,13 +195,13 @@ func (w *World) Try(id string, command ...string) (string, error) {
 	return w.lxd.Try(append([]string{"exec", id, "--"}, command...)...)
 }
 
-// Living is the instances whose bodies run now.
+// Living is the instances whose bodies run now, or are being brought to that or from it.
 func (w *World) Living() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var out []string
 	for id, b := range w.bodies {
-		if b.is == types.InstanceStateNameRunning {
+		if b.busy || b.is == types.InstanceStateNameRunning {
 			out = append(out, id)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 
 // A body is the container of one instance. Its name is the instance's id.
 type body struct {
+	address string
 	is      types.InstanceStateName // what it has been brought to: running, stopped, terminated; "" before it is made
 	busy    bool                    // it is being brought elsewhere
 	boots   int                     // how often it has been started
@@ -37,7 +38,7 @@ func (w *World) follow(running *sync.WaitGroup, in types.Instance) {
 	defer w.mu.Unlock()
 	b := w.bodies[id]
 	if b == nil {
-		b = &body{}
+		b = &body{address: aws.ToString(in.PrivateIpAddress)}
 		w.bodies[id] = b
 	}
 	if b.busy {
@@ -55,6 +56,7 @@ func (w *World) follow(running *sync.WaitGroup, in types.Instance) {
 	case next == b.is && next == types.InstanceStateNameRunning && reboots > b.reboots:
 		b.reboots, act = reboots, lxc("restart", "--force", id)
 	case next == b.is:
+	case next == types.InstanceStateNameRunning && b.is == "" && w.taken(b):
 	case next == types.InstanceStateNameRunning && b.is == "":
 		act = func() error { return w.boot(in) }
 	case next == types.InstanceStateNameRunning:
@@ -82,6 +84,16 @@ func (w *World) follow(running *sync.WaitGroup, in types.Instance) {
 			w.t.Errorf("the body of instance %s, to be %s: %v", id, next, err)
 		}
 	})
+}
+
+// taken says whether another body still has the address, which the emulator gives away again at once. Who calls it holds the lock.
+func (w *World) taken(b *body) bool {
+	for _, other := range w.bodies {
+		if other != b && other.address == b.address && (other.busy || other.is != "" && other.is != types.InstanceStateNameTerminated) {
+			return true
+		}
+	}
+	return false
 }
 
 // boot makes the body and starts it.
