@@ -39,6 +39,7 @@ type Config struct {
 	Addresses state.Addresses                                // of the API, of ZooKeeper, and the hash of the agent's archive in Dir
 	Chroot    string
 	Build     string // SHA-256 of the program, hex: tells one build from another
+	Programs  api.Programs
 	Log       *slog.Logger
 	Ready     func(address string) // called when the API answers
 }
@@ -103,7 +104,7 @@ func (d *daemon) resources() archive.Dir { return archive.Dir(filepath.Join(d.Di
 func (d *daemon) newServer(stop func()) (*api.Server, error) {
 	return api.New(api.Config{
 		Store: d.Store, Key: d.Secrets.Key, Authority: d.Secrets.Authority, Charms: d.charms(), Agents: Agents(d.Dir), Resources: d.resources(), Logs: d.logs,
-		Providers: d.providers.of, Build: d.Build, Addresses: d.Addresses, Chroot: d.Chroot, Leads: d.leads.Load, Stop: stop, Log: d.Log,
+		Providers: d.providers.of, Build: d.Build, Programs: d.Programs, Addresses: d.Addresses, Chroot: d.Chroot, Leads: d.leads.Load, Stop: stop, Log: d.Log,
 	})
 }
 

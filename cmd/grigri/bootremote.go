@@ -107,7 +107,7 @@ func (b *bootstrap) runRemote(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	for name, file := range programs(daemon) {
+	for name, file := range programFiles(daemon) {
 		if _, err := os.Stat(file); err != nil {
 			return fmt.Errorf("the program %s must be beside grigrid: %w", name, err)
 		}

@@ -18,7 +18,6 @@ import (
 	"github.com/grigri/grigri/controller/client"
 	"github.com/grigri/grigri/internal/install"
 	"github.com/grigri/grigri/internal/userapi"
-	"github.com/grigri/grigri/provider"
 )
 
 // destroyFlags are the flags of the commands that end models.
@@ -226,20 +225,7 @@ func (c *cli) killRemote(ctx context.Context, b book, dir string, entry bootstra
 		}
 		return install.Remove(ctx, r.host)
 	}
-	if entry.Definition == nil {
-		return fmt.Errorf("this client does not know what cloud %q is: its file bootstrap-config.yaml is not whole", entry.Cloud)
-	}
-	var err error
-	if r.cloud, err = entry.Definition.cloud(entry.Cloud); err != nil {
-		return err
-	}
-	r.credential = provider.Credential{AuthType: provider.AuthEmpty}
-	if entry.Credential != "" {
-		if r.credential, err = b.chooseCredential(entry.Cloud, entry.Credential); err != nil {
-			return err
-		}
-	}
-	if err := r.open(dir); err != nil {
+	if err := r.reopen(b, dir); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, stopPatience)

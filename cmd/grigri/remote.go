@@ -56,6 +56,23 @@ func (r *remote) open(dir string) error {
 	return err
 }
 
+// reopen opens the provider of a controller that is there, as the credential that it was made with.
+func (r *remote) reopen(b book, dir string) (err error) {
+	if r.entry.Definition == nil {
+		return fmt.Errorf("this client does not know what cloud %q is: its file bootstrap-config.yaml is not whole", r.entry.Cloud)
+	}
+	if r.cloud, err = r.entry.Definition.cloud(r.entry.Cloud); err != nil {
+		return err
+	}
+	r.credential = provider.Credential{AuthType: provider.AuthEmpty}
+	if r.entry.Credential != "" {
+		if r.credential, err = b.chooseCredential(r.entry.Cloud, r.entry.Credential); err != nil {
+			return err
+		}
+	}
+	return r.open(dir)
+}
+
 func (r *remote) close() {
 	if r.host != nil {
 		_ = r.host.Close() // nothing is to be done there any more
@@ -262,15 +279,6 @@ func (r *remote) addresses() []string {
 	return out
 }
 
-// programs is the files of the programs beside grigrid, and what they are for.
-func programs(daemon string) map[string]string {
-	out := map[string]string{}
-	for _, name := range []string{"grigrid", "grigri-agent", "hooktool"} {
-		out[name] = filepath.Join(filepath.Dir(daemon), name)
-	}
-	return out
-}
-
 // installation is how the controller is brought up on the machine.
 func (r *remote) installation(b *bootstrap, daemon string, p *progress) install.Config {
 	d := install.Definition{Cloud: r.there.Cloud, Region: r.there.Region, Instance: r.instance, Manual: r.entry.Target, Base: r.base}
@@ -286,7 +294,7 @@ func (r *remote) installation(b *bootstrap, daemon string, p *progress) install.
 		}
 		settings[k] = v
 	}
-	return install.Config{Host: r.host, Name: b.name, UUID: r.entry.UUID, Model: r.model, Definition: d, Files: programs(daemon), Arch: runtime.GOARCH, Addresses: r.addresses(),
+	return install.Config{Host: r.host, Name: b.name, UUID: r.entry.UUID, Model: r.model, Definition: d, Files: programFiles(daemon), Arch: runtime.GOARCH, Addresses: r.addresses(),
 		Port: port, Settings: settings, Flags: b.daemonFlags, Say: func(step string) { p.say("%s", step) }, Begun: func() { r.started = true }, Now: time.Now}
 }
 

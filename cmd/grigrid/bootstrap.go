@@ -234,12 +234,12 @@ func (b *bootstrap) complete() error {
 
 // preflight finds what would not work later.
 func (b *bootstrap) preflight(ctx context.Context, s controller.Secrets) error {
-	programs, err := programs()
+	beside, err := beside()
 	if err != nil {
 		return err
 	}
 	for _, name := range []string{"grigri-agent", "hooktool"} {
-		if _, err := os.Stat(filepath.Join(programs, name)); err != nil {
+		if _, err := os.Stat(filepath.Join(beside, name)); err != nil {
 			return fmt.Errorf("the program %s must be beside grigrid: %w", name, err)
 		}
 	}
@@ -299,8 +299,8 @@ func reach(ctx context.Context, servers []string, conf *tls.Config) (err error) 
 	return err
 }
 
-// programs is the directory that this program is in.
-func programs() (string, error) {
+// beside is the directory that this program is in.
+func beside() (string, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return "", fmt.Errorf("find this program: %w", err)

@@ -95,11 +95,11 @@ func endDaemon(ctx context.Context, dir string) (*os.File, error) {
 
 // endMachines ends all machines of the controller.
 func endMachines(ctx context.Context, dir string, c config, log *slog.Logger) error {
-	programs, err := programs()
+	beside, err := beside()
 	if err != nil {
 		return err
 	}
-	p, err := all.Open(c.spec(), all.Config{Dir: dir, Agent: filepath.Join(programs, "grigri-agent"), Log: log})
+	p, err := all.Open(c.spec(), all.Config{Dir: dir, Agent: filepath.Join(beside, "grigri-agent"), Log: log})
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/grigri/grigri/controller"
 	"github.com/grigri/grigri/internal/pki"
+	"github.com/grigri/grigri/internal/programs"
 	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/provider/all"
 	"github.com/grigri/grigri/state"
@@ -46,17 +47,54 @@ func runCommand(log func() *slog.Logger) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		d := daemon{dir: abs, log: log()}
+		d := daemon{dir: abs, log: log(), upgrades: newUpgrades(abs)}
+		if err := follow(d.upgrades.dir, d.log); err != nil {
+			return err
+		}
 		d.ready = func(address string) {
 			line, _ := json.Marshal(ready{true, d.config.Name, address, os.Getpid()})
 			fmt.Fprintln(cmd.OutOrStdout(), string(line))
 			if err := pki.WriteFile(filepath.Join(d.dir, readyFile), append(line, '\n')); err != nil {
 				d.log.Warn("say that we are ready", "err", err)
 			}
+			if err := d.upgrades.dir.Settled(); err != nil {
+				d.log.Warn("remove the programs that ran before", "err", err)
+			}
 		}
-		return d.run(cmd.Context())
+		return d.live(cmd.Context())
 	}
 	return cmd
+}
+
+// live is run, and what others do when these programs, that were put in place, do not come up or are to be replaced.
+func (d *daemon) live(ctx context.Context) error {
+	within, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	late := time.AfterFunc(comePatience, func() {
+		if err := d.upgrades.dir.GiveUp(fmt.Sprintf("it has not come up in %s", comePatience)); !errors.Is(err, programs.ErrReplaced) {
+			return // it has
+		}
+		cancel(programs.ErrReplaced)
+		time.AfterFunc(leavePatience, func() { d.log.Error("go on as the programs before", "err", follow(d.upgrades.dir, d.log)) })
+	})
+	defer late.Stop()
+	err := d.run(within)
+	if ctx.Err() != nil {
+		return err
+	}
+	if errors.Is(err, programs.ErrReplaced) || errors.Is(context.Cause(within), programs.ErrReplaced) {
+		return errors.Join(follow(d.upgrades.dir, d.log), errors.New("the programs in place cannot be started"))
+	}
+	if err != nil && d.upgrades.dir.Trying() {
+		d.log.Error("it does not come up: another try follows", "err", err)
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return err
+		}
+		return errors.Join(err, follow(d.upgrades.dir, d.log))
+	}
+	return err
 }
 
 // A daemon is one life of a controller in its directory.
@@ -66,6 +104,9 @@ type daemon struct {
 	secrets controller.Secrets
 	log     *slog.Logger
 	ready   func(address string)
+
+	upgrades *upgrades // nil: it is only tried
+	agent    string    // the hash of the agent's archive that goes with it
 }
 
 // run runs the controller, and around it ZooKeeper if that is ours: it is there before the controller and after.
@@ -84,7 +125,7 @@ func (d *daemon) run(ctx context.Context) error {
 		return err
 	}
 	if !d.config.ZooKeeper.own() {
-		return d.control(ctx, d.config.ZooKeeper.Servers)
+		return d.rule(ctx, d.config.ZooKeeper.Servers)
 	}
 	conf, err := d.config.zkServer(d.dir, d.secrets, d.log)
 	if err != nil {
@@ -103,7 +144,7 @@ func (d *daemon) run(ctx context.Context) error {
 		defer cancel() // without ZooKeeper there is nothing to control
 		return zkserver.Run(outlives, conf)
 	})
-	err = d.control(ctx, []string{address})
+	err = d.rule(ctx, []string{address})
 	stop()
 	if zerr := zookeeper.Wait(); zerr != nil {
 		return zerr // whatever else happened is its consequence
@@ -111,18 +152,36 @@ func (d *daemon) run(ctx context.Context) error {
 	return err
 }
 
+// rule runs the controller, until it is to end or other programs are in place.
+func (d *daemon) rule(ctx context.Context, servers []string) error {
+	for {
+		err := d.control(ctx, servers)
+		next := d.upgrades.wanted()
+		if err != nil || next == "" || ctx.Err() != nil {
+			return err
+		}
+		_ = os.Remove(filepath.Join(d.dir, readyFile)) // whoever reads it tries to connect first
+		if err := d.replace(ctx, next, servers); ctx.Err() != nil {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
 // control runs the controller itself.
 func (d *daemon) control(ctx context.Context, servers []string) error {
-	programs, err := programs()
+	beside, err := beside()
 	if err != nil {
 		return err
 	}
-	hash, err := controller.KeepAgent(d.dir, programs)
+	hash, err := controller.KeepAgent(d.dir, beside)
 	if err != nil {
 		return err
 	}
+	d.agent = hash
 	debug.FreeOSMemory() // packing takes many times what the controller needs from here on
-	conf := all.Config{Dir: d.dir, Agent: filepath.Join(programs, "grigri-agent"), Archive: filepath.Join(string(controller.Agents(d.dir)), hash), Log: d.log}
+	conf := all.Config{Dir: d.dir, Agent: filepath.Join(beside, "grigri-agent"), Archive: filepath.Join(string(controller.Agents(d.dir)), hash), Log: d.log}
 	store, err := d.open(ctx, servers)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -132,9 +191,13 @@ func (d *daemon) control(ctx context.Context, servers []string) error {
 	}
 	addresses := state.Addresses{API: d.config.Advertise, ZooKeeper: servers, AgentHash: hash,
 		ZooKeeperCA: d.config.ZooKeeper.CA, ZooKeeperName: d.config.ZooKeeper.ServerName}
-	err = controller.Run(ctx, controller.Config{Dir: d.dir, ID: d.config.ID, Listen: d.config.Listen, Store: store, Secrets: d.secrets,
+	run := controller.Config{Dir: d.dir, ID: d.config.ID, Listen: d.config.Listen, Store: store, Secrets: d.secrets,
 		Open:      func(spec provider.Spec) (provider.Provider, error) { return all.Open(spec, conf) },
-		Addresses: addresses, Chroot: zk.DefaultChroot, Build: build(), Log: d.log, Ready: d.ready})
+		Addresses: addresses, Chroot: zk.DefaultChroot, Build: build(), Log: d.log, Ready: d.ready}
+	if d.upgrades != nil {
+		run.Programs = d.upgrades
+	}
+	err = controller.Run(ctx, run)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = nil
 	}
@@ -179,4 +242,9 @@ func build() string {
 		return ""
 	}
 	return hex.EncodeToString(sum.Sum(nil))
+}
+
+func hashOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
 }

@@ -53,6 +53,7 @@ type Config struct {
 	Addresses state.Addresses                                               // of controllers and ZooKeeper, as agents are to be told
 	Chroot    string                                                        // of the tree
 	Leads     func() bool                                                   // whether this controller leads; nil: it does not
+	Programs  Programs                                                      // nil: they are not ours to replace
 	Stop      func()                                                        // ends the daemon; nil: it cannot be asked to
 	Now       func() time.Time
 	Log       *slog.Logger

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -31,7 +32,11 @@ func showController(ctx context.Context, s *Server, q *request) (any, error) {
 	}
 	c := rec.Value
 	out := userapi.Controller{UUID: c.UUID, Name: c.Name, Cloud: c.Cloud, Region: c.Region, Version: version.Juju, CA: c.CA,
-		Addresses: s.Addresses.API, User: q.user.Name, Superuser: q.user.Superior, Created: c.Created, Format: c.Format, Build: s.Build, Leader: s.Leads != nil && s.Leads()}
+		Addresses: s.Addresses.API, User: q.user.Name, Superuser: q.user.Superior, Created: c.Created, Format: c.Format, Build: s.Build, Leader: s.Leads != nil && s.Leads(),
+		Release: version.Grigri, Arch: runtime.GOARCH}
+	if s.Programs != nil && q.user.Superior {
+		out.Upgrade = s.Programs.Last()
+	}
 	models, err := s.models(ctx, q.user)
 	if err != nil {
 		return nil, err

@@ -13,6 +13,8 @@ func Routes() []Route {
 		{Pattern: userapi.ControllerRoute, Access: Reader, Handle: showController},
 		{Pattern: userapi.DestroyControllerRoute, Access: Admin, Handle: destroyController},
 		{Pattern: userapi.StopControllerRoute, Access: Admin, Handle: stopController},
+		{Pattern: userapi.UploadProgramsRoute, Access: Admin, Handle: uploadPrograms, Patient: true},
+		{Pattern: userapi.UpgradeControllerRoute, Access: Admin, Handle: upgradeController},
 
 		{Pattern: userapi.CloudsRoute, Access: Reader, Handle: listClouds},
 		{Pattern: userapi.AddCloudRoute, Access: Admin, Handle: addCloud},

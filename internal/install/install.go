@@ -124,7 +124,7 @@ func Run(ctx context.Context, c Config) ([]byte, error) {
 		return nil, err
 	}
 	c.Say("starting the controller")
-	if err := c.step(ctx, "start the controller", "data="+Data+" programs="+Programs+"\n"+serviceScript); err != nil {
+	if err := c.step(ctx, "start the controller", "data="+Data+" grigrid="+Programs+"/grigrid\n"+serviceScript); err != nil {
 		return nil, err
 	}
 	return out, nil
@@ -150,9 +150,8 @@ func Remove(ctx context.Context, h provider.Host) error {
 		{"remove the agent from the controller's host", string(initscript.Removal(machine))},
 		{"remove the controller from its host", "data=" + Data + " programs=" + Programs + "\n" + removeScript},
 	} {
-		var out bytes.Buffer
-		if err := h.Run(ctx, s.script, &out); err != nil {
-			return &StepError{Step: s.step, Err: err, Said: last(out.String())}
+		if err := step(ctx, h, s.step, s.script); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -213,10 +212,14 @@ func (c Config) bootstrap(ctx context.Context, f facts) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// step runs a script whose failure is the failure of the whole.
 func (c Config) step(ctx context.Context, name, script string) error {
+	return step(ctx, c.Host, name, script)
+}
+
+// step runs a script whose failure is the failure of the whole.
+func step(ctx context.Context, h provider.Host, name, script string) error {
 	var out bytes.Buffer
-	if err := c.Host.Run(ctx, script, &out); err != nil {
+	if err := h.Run(ctx, script, &out); err != nil {
 		return &StepError{Step: name, Err: err, Said: last(out.String())}
 	}
 	return nil

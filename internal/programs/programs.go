@@ -34,7 +34,6 @@ type Dir struct {
 	Main string // the program that serves. It has a command "version"
 
 	Aliases []string // further names of it
-	Outside bool     // the first programs are elsewhere: without a link those are in place
 }
 
 // Agent is where the programs of a machine's agent are: tag is "machine-4", data its data directory, own its own directory there.
@@ -42,10 +41,10 @@ func Agent(data, tag, own string) Dir {
 	return Dir{Path: filepath.Join(data, "tools"), Link: tag, Note: filepath.Join(own, "upgrade.json"), Main: initscript.Agent, Aliases: initscript.Aliases()}
 }
 
-// Controller is where the programs of a controller are that has its files in data, once it has been upgraded.
+// Controller is where the programs are of a controller that has its files in data. Before its first upgrade there are none.
 func Controller(data string) Dir {
 	dir := filepath.Join(data, "programs")
-	return Dir{Path: dir, Link: "current", Note: filepath.Join(dir, "upgrade.json"), Main: "grigrid", Outside: true}
+	return Dir{Path: dir, Link: "current", Note: filepath.Join(dir, "upgrade.json"), Main: "grigrid"}
 }
 
 // ErrReplaced says that other programs are in place: the service must end, and whoever keeps it running starts those.
@@ -78,6 +77,20 @@ func (d Dir) Current() string {
 
 // Program is the path of the program that serves, of what is in place.
 func (d Dir) Program() string { return filepath.Join(d.path(d.Link), d.Main) }
+
+// Sound is the path of the program that serves, of programs that have come up once: those before what is in place, until that has.
+// It is empty when there are none.
+func (d Dir) Sound() string {
+	n, err := d.read()
+	switch now := d.Current(); {
+	case err != nil || now == "":
+		return ""
+	case n.To == now:
+		return d.Of(n.From)
+	default:
+		return d.Program()
+	}
+}
 
 // Of is the path of the program that serves, of the programs that were fetched by this hash.
 func (d Dir) Of(hash string) string { return filepath.Join(d.path(hash), d.Main) }
@@ -116,7 +129,7 @@ func (d Dir) Fetch(ctx context.Context, hash string, open func(context.Context, 
 	}
 	defer r.Close()
 	sum := sha256.New()
-	if err := unpack(dir, io.TeeReader(r, sum)); err != nil {
+	if err := Unpack(dir, io.TeeReader(r, sum)); err != nil {
 		return err
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); got != hash {
@@ -131,6 +144,43 @@ func (d Dir) Fetch(ctx context.Context, hash string, open func(context.Context, 
 	defer cancel()
 	if out, err := exec.CommandContext(ctx, filepath.Join(dir, d.Main), "version").CombinedOutput(); err != nil {
 		return fmt.Errorf("it does not run on this machine: %w: %s", err, strings.TrimSpace(string(out)))
+	}
+	return d.finish(dir, hash)
+}
+
+// Adopt makes the programs that fill writes into a directory those that are in place, under this hash, if none are.
+func (d Dir) Adopt(hash string, fill func(dir string) error) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("keep the %s that runs: %w", d.Main, err)
+		}
+	}()
+	if d.Current() != "" {
+		return nil
+	}
+	if !d.Has(hash) {
+		if err := d.sweep(); err != nil {
+			return err
+		}
+		dir, err := os.MkdirTemp(d.Path, unfinished)
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		if err := fill(dir); err != nil {
+			return err
+		}
+		if err := d.finish(dir, hash); err != nil {
+			return err
+		}
+	}
+	return d.point(hash)
+}
+
+// finish gives the directory its name.
+func (d Dir) finish(dir, hash string) error {
+	if !hashName.MatchString(hash) {
+		return fmt.Errorf("%q is no SHA-256", hash)
 	}
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return err
@@ -161,7 +211,7 @@ func (d Dir) sweep() error {
 // Replace puts the programs in place. Nobody may use those that are there. The caller then ends with ErrReplaced.
 func (d Dir) Replace(to string) error {
 	from := d.Current()
-	if _, err := os.Lstat(d.path(d.Link)); from == "" && (err == nil || !d.Outside) {
+	if from == "" {
 		return fmt.Errorf("%s was not put there by its hash and is left alone", d.path(d.Link))
 	}
 	n, err := d.read()
@@ -206,6 +256,12 @@ func (d Dir) GiveUp(why string) error {
 	return ErrReplaced
 }
 
+// Trying says whether what is in place has yet to come up.
+func (d Dir) Trying() bool {
+	n, err := d.read()
+	return err == nil && n.To != "" && n.To == d.Current()
+}
+
 // Refuse notes that programs do not come up.
 func (d Dir) Refuse(hash, why string) error { return d.write(note{Refused: hash, Why: why}) }
 
@@ -218,20 +274,16 @@ func (d Dir) Settled() error {
 	if err := os.Remove(d.Note); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if n.From == n.To || n.From == "" {
-		return nil
+	for _, old := range []string{n.From, n.Refused} {
+		if old != n.To && hashName.MatchString(old) {
+			err = errors.Join(err, os.RemoveAll(d.path(old)))
+		}
 	}
-	return os.RemoveAll(d.path(n.From))
+	return err
 }
 
-// point makes the link lead to the programs, at once; without a hash, to those that are outside.
+// point makes the link lead to the programs, at once.
 func (d Dir) point(hash string) error {
-	if hash == "" && d.Outside {
-		if err := os.Remove(d.path(d.Link)); !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return nil
-	}
 	if _, err := os.Stat(d.Of(hash)); err != nil {
 		return err
 	}

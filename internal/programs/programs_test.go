@@ -149,7 +149,7 @@ func TestFetchRefuses(t *testing.T) {
 	}
 }
 
-// A controller's first programs are those that it was made with, wherever they are.
+// A controller's first programs are those that it was made with, wherever they are; they are kept when others are to be in place.
 func TestTheFirstAreElsewhere(t *testing.T) {
 	p := Controller(t.TempDir())
 	p.Main = initscript.Agent
@@ -160,10 +160,22 @@ func TestTheFirstAreElsewhere(t *testing.T) {
 	if err := p.Fetch(t.Context(), bad, source(data)); err != nil {
 		t.Fatal(err)
 	}
+	if err := p.Replace(bad); err == nil || p.Current() != "" {
+		t.Fatalf("%q is in place, and nothing to go back to", p.Current())
+	}
+	first, data := archive(t, "exit 0 # first")
+	if err := p.Adopt(first, func(string) error { return errors.New("full") }); err == nil || p.Current() != "" || names(t, p) != bad {
+		t.Fatalf("there are %s: %v", names(t, p), err)
+	}
+	for range 2 {
+		if err := p.Adopt(first, func(dir string) error { return Unpack(dir, bytes.NewReader(data)) }); err != nil || p.Current() != first {
+			t.Fatalf("%q is in place, %v", p.Current(), err)
+		}
+	}
 	if err := p.Replace(bad); err != nil || p.Current() != bad {
 		t.Fatalf("%q is in place, %v", p.Current(), err)
 	}
-	if err := p.GiveUp("it does not answer"); !errors.Is(err, ErrReplaced) || p.Current() != "" {
+	if err := p.GiveUp("it does not answer"); !errors.Is(err, ErrReplaced) || p.Current() != first {
 		t.Errorf("%q is in place, %v", p.Current(), err)
 	}
 	if hash, why := p.Refused(); hash != bad || why != "it does not answer" {

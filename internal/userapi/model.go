@@ -24,6 +24,9 @@ type Controller struct {
 	Created   time.Time `json:"created"`
 	Format    int       `json:"format"` // of the tree
 	Build     string    `json:"build"`  // SHA-256 of the daemon's program
+	Release   string    `json:"release"`
+	Arch      string    `json:"arch"`
+	Upgrade   *Upgrade  `json:"upgrade,omitempty"` // superusers see it
 }
 
 // UpgradeModel asks that the model's machines run the agent that the controller has.
