@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,39 +17,58 @@ import (
 
 func (c *cli) autoloadCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "autoload-credentials [type]", Short: "Look for credentials in the environment and in the files of other programs.", Args: argCount(0, 1, ""),
-		Long: "Look for credentials of the clouds where their own programs keep them: for AWS the variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY\nand the file ~/.aws/credentials. What is found is kept by this client under the name of the profile."}
+		Long: "Look for credentials of the clouds where their own programs keep them. For AWS: the variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY\nand the file ~/.aws/credentials; what is found is kept by this client under the name of the profile. For LXD elsewhere: the certificate of the program lxc,\nfor each cloud whose endpoint is one of its remotes, under the remote's name. LXD on this host asks for none."}
 	sideFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if len(args) == 1 && args[0] != "ec2" {
-			c.infof("No credentials of type %q can be looked for: those of other clouds are made with add-credential, or need none.", args[0])
+		kind := ""
+		if len(args) == 1 {
+			kind = args[0]
+		}
+		if kind != "" && kind != "ec2" && kind != "lxd" {
+			c.infof("No credentials of type %q can be looked for: those of other clouds are made with add-credential, or need none.", kind)
 			return nil
 		}
-		found, err := awsCredentials()
-		if err != nil {
-			return err
-		}
-		if len(found) == 0 {
-			c.infof("No cloud credentials found.")
-			return nil
-		}
-		err = c.inBook(func(b *book) error {
+		var added []string
+		err := c.inBook(func(b *book) error {
 			clouds, _, err := b.clientClouds()
 			if err != nil {
 				return err
 			}
-			if _, ok := clouds["aws"]; !ok {
-				return fmt.Errorf("this client knows no cloud \"aws\" that they could be for")
+			put := func(cloud string, one provider.Credential) {
+				b.credentialsFor(cloud).put(one)
+				added = append(added, fmt.Sprintf("Credential %q added for cloud %q on this client.", one.Name, cloud))
 			}
-			for _, one := range found {
-				b.credentialsFor("aws").put(one)
+			if kind != "lxd" {
+				found, err := awsCredentials()
+				if err != nil {
+					return err
+				}
+				if _, ok := clouds["aws"]; !ok && len(found) > 0 {
+					return fmt.Errorf("this client knows no cloud \"aws\" that they could be for")
+				}
+				for _, one := range found {
+					put("aws", one)
+				}
+			}
+			if kind != "ec2" {
+				found, err := lxcCredentials(clouds)
+				if err != nil {
+					return err
+				}
+				for _, cloud := range slices.Sorted(maps.Keys(found)) {
+					put(cloud, found[cloud])
+				}
 			}
 			return nil
 		})
 		if err != nil {
 			return err
 		}
-		for _, one := range found {
-			c.infof("Credential %q added for cloud \"aws\" on this client.", one.Name)
+		for _, line := range added {
+			c.infof("%s", line)
+		}
+		if len(added) == 0 {
+			c.infof("No cloud credentials found.")
 		}
 		return nil
 	}

@@ -73,10 +73,41 @@ func TestAControllerOnAHost(t *testing.T) {
 		}
 	}
 	do("add-model", "shop")
+	upgraded(t, g, host, keys)
 	do(append([]string{"destroy-controller", "one", "--no-prompt", "--destroy-all-models"}, keys...)...)
 	clean("after the controller was destroyed")
 
 	do(append([]string{"bootstrap", target, "two"}, keys...)...)
 	do(append([]string{"kill-controller", "two", "--no-prompt"}, keys...)...)
 	clean("after the controller was killed")
+}
+
+// upgraded has the controller on the host go on with another build, first through its API, then, when it is killed, over ssh.
+func upgraded(t *testing.T, g program, host *sshtest.Host, keys []string) {
+	t.Helper()
+	for i, how := range []string{"sending the programs", "replacing the programs"} {
+		next := program{bin: t.TempDir(), env: g.env}
+		for _, name := range []string{"grigri", "grigrid", "grigri-agent", "hooktool"} {
+			data, err := os.ReadFile(filepath.Join(g.bin, name))
+			if err == nil {
+				err = os.WriteFile(filepath.Join(next.bin, name), append(data, strings.Repeat("\n", i+1)...), 0o755)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if i == 1 {
+			host.Run(t, "kill -9 $(cat /var/lib/grigri/controller/lock)")
+		}
+		out, err := next.run(append([]string{"upgrade-controller"}, keys...)...)
+		if err != nil || !strings.Contains(out, how) || !strings.Contains(out, `controller "one" runs `) {
+			t.Fatalf("upgrade-controller: %v, want %q\n%s", err, how, out)
+		}
+		if out, err := next.run("upgrade-controller"); err != nil || !strings.Contains(out, "no upgrades available") {
+			t.Fatalf("upgrade-controller again: %v\n%s", err, out)
+		}
+		if out, err := next.run("models"); err != nil || !strings.Contains(out, "shop") {
+			t.Fatalf("models: %v\n%s", err, out)
+		}
+	}
 }

@@ -21,7 +21,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/grigri/grigri/controller"
-	"github.com/grigri/grigri/controller/archive"
 	"github.com/grigri/grigri/internal/programs"
 	"github.com/grigri/grigri/internal/userapi"
 	"github.com/grigri/grigri/internal/version"
@@ -88,7 +87,7 @@ func (u *upgrades) Keep(ctx context.Context, hash string, r io.Reader) (userapi.
 // Kept implements api.Programs.
 func (u *upgrades) Kept(ctx context.Context, hash string) (userapi.Build, error) {
 	if !u.dir.Has(hash) {
-		return userapi.Build{}, fmt.Errorf("these programs have not been uploaded: %w", archive.ErrNotFound)
+		return userapi.Build{}, &state.NotFoundError{Kind: "programs", Name: hash}
 	}
 	return buildOf(ctx, u.dir.Of(hash))
 }

@@ -15,7 +15,7 @@ import (
 type Programs interface {
 	// Keep has the programs of an archive ready, once they are found to be whole and to run here, and says what they are.
 	Keep(ctx context.Context, hash string, archive io.Reader) (userapi.Build, error)
-	// Kept says what programs are that were kept. It wraps archive.ErrNotFound.
+	// Kept says what programs are that were kept. It wraps state.ErrNotFound.
 	Kept(ctx context.Context, hash string) (userapi.Build, error)
 	// Next has the daemon go on with the programs, once it has been stopped. One upgrade is under way at a time.
 	Next(hash string) error
