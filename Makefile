@@ -25,7 +25,7 @@ deps-lxd: ## install what the tests with containers need besides, where it is mi
 demo: deps build ## show an environment come up, scale and go away
 	internal/demo/demo $(BIN)
 
-demo-lxd: deps deps-lxd build ## show a wiki on containers come up, scale and go away
+demo-lxd: deps deps-lxd build ## show a wiki on containers come up, scale, lose a machine and go away
 	$(GO) run ./internal/lxdtest/lxdenv internal/demo/lxd $(BIN)
 
 test: deps $(if $(CI),deps-lxd) build ## run every test; with the race detector where CI is set

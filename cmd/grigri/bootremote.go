@@ -135,19 +135,23 @@ func (b *bootstrap) runRemote(ctx context.Context) (err error) {
 	if err := b.makeRemote(ctx, daemon, p); err != nil {
 		p.end()
 		if ctx.Err() != nil {
-			err = errInterrupted // what failed then has failed for that
+			err = errors.New("interrupted") // what failed then has failed for that
 		}
-		err = fmt.Errorf("bootstrap controller %q: %w", b.name, err)
 		if b.keepBroken {
 			b.c.infof("the machine is kept: %q removes it", b.c.name+" kill-controller "+b.name)
-			return err
+			return fmt.Errorf("bootstrap controller %q: %w", b.name, err)
 		}
 		b.c.infof("removing what has been made of controller %q", b.name)
 		clean := r.undo(ctx)
 		if clean == nil {
 			clean = b.store.update(func(k *book) error { k.forget(b.name); return nil })
 		}
-		return errors.Join(err, clean)
+		if clean != nil {
+			clean = fmt.Errorf("something of it is left, and \"%s kill-controller %s\" removes it: %w", b.c.name, b.name, clean)
+		} else if ctx.Err() != nil {
+			err = errInterrupted
+		}
+		return errors.Join(fmt.Errorf("bootstrap controller %q: %w", b.name, err), clean)
 	}
 	p.end()
 	b.c.infof("Bootstrap complete, controller %q is now available\nController machines are in the \"controller\" model\nNow you can run\n\t%s add-model <model-name>\nto make a model for your applications.", b.name, b.c.name)

@@ -110,8 +110,11 @@ func TestHealingIsPatient(t *testing.T) {
 		m := machine("0", runs, func(m *Machine) { m.Healing = state.ModelConfig{}.Healing() })
 		clock, runs := now, true
 		var starts []time.Time
-		looks := 0
+		looks, rounds := 0, 0
 		for len(starts) < 12 {
+			if rounds++; rounds > 1000 {
+				t.Fatalf("after %d rounds there are %d starts", rounds, len(starts))
+			}
 			m.Absence = m.Absence.Noted(runs, clock)
 			seen := Sight{}
 			for more := true; more; {
