@@ -176,7 +176,7 @@ func (d *daemon) lead(ctx context.Context, fence coord.Fence) error {
 	err := leader.Run(ctx, leader.Config{
 		Store: d.Store, Fence: fence.Path, Providers: d.providers.of, Key: d.Secrets.Key, Log: d.Log,
 		Script: func(r provider.StartRequest) ([]byte, error) {
-			return initscript.Script(r.Model, r.Machine, r.Init), nil
+			return initscript.Script(r.Model, state.MachineID(r.Machine).Node(), r.Init), nil
 		},
 	})
 	if errors.Is(err, leader.ErrDeposed) {

@@ -116,3 +116,9 @@ func StorageOf(p Provider) Storage {
 	}
 	return Storage{}
 }
+
+// A Sharer is a Provider whose machines share a host with everything else on it, so that there can be no containers on them.
+type Sharer interface {
+	// Shares says why that is, and what to do instead.
+	Shares() string
+}

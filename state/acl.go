@@ -18,7 +18,7 @@ func (m ModelID) ModelAgents() Principal { return Principal(string(m) + "/model"
 
 // MachinePrincipal is the machine; it proves itself with its certificate. All others do with a secret.
 func (m ModelID) MachinePrincipal(id MachineID) Principal {
-	return Principal(string(m) + "/machine-" + string(id))
+	return Principal(string(m) + "/" + id.Tag())
 }
 
 // UnitPrincipal is the unit itself.
@@ -38,7 +38,7 @@ func (m ModelID) RelationPrincipal(r RelationID) Principal {
 func (p Principal) Machine() (m ModelID, id MachineID, ok bool) {
 	model, rest, _ := strings.Cut(string(p), "/")
 	name, ok := strings.CutPrefix(rest, "machine-")
-	return ModelID(model), MachineID(name), ok
+	return ModelID(model), MachineOfNode(name), ok
 }
 
 // A Credential proves a principal. Its Secret is in no log.
@@ -102,7 +102,7 @@ func ACLFor(path string) ACL {
 		}
 	case "machines":
 		if len(p) > 1 {
-			return m.machineACL(MachineID(p[1]), p[2:])
+			return m.machineACL(MachineOfNode(p[1]), p[2:])
 		}
 	case "relations":
 		if len(p) > 1 {
@@ -172,6 +172,8 @@ func (m ModelID) machineACL(id MachineID, p []string) ACL {
 		return ACL{Read: self, Write: self}
 	case "tasks":
 		return tasksACL(self, p[1:])
+	case "containers":
+		return containersACL(self, p[1:])
 	}
 	return ACL{} // instance and enrol
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 )
 
 // LeaderUser is who the history names for what the leader does by itself.
@@ -73,11 +72,11 @@ type NewHome struct {
 // HomesPerEdit is how many NewHomes AssignNew takes at most.
 const HomesPerEdit = 100
 
-// AssignNew makes a new machine for each unit and puts it there. A unit that is placed already, going or gone is passed over.
+// AssignNew makes a new machine, or a container, for each unit and puts it there. A unit that is placed already, going or gone is passed over.
 func AssignNew(ctx context.Context, r Reader, m ModelID, by By, key Key, homes []NewHome) (Txn, []MachineID, error) {
 	var t Txn
 	var ids []MachineID
-	numbers, err := count(ctx, r, m, "machine", 0)
+	b, err := newBerths(ctx, r, m, key)
 	if err != nil {
 		return t, nil, err
 	}
@@ -94,15 +93,16 @@ func AssignNew(ctx context.Context, r Reader, m ModelID, by By, key Key, homes [
 		if !unit.Exists() || unit.Value.Machine != "" || unit.Value.Life != Alive {
 			continue
 		}
-		id := MachineID(strconv.Itoa(numbers.take()))
+		id, err := b.add(&t, home.Want, Machine{Units: []UnitName{home.Unit}, Created: by.Now})
+		if err != nil {
+			return Txn{}, nil, fmt.Errorf("make a machine for %s: %w", home.Unit, err)
+		}
 		unit.Value.Machine = id
 		t.Set(unit.Path, unit.Value, unit.Version)
-		addMachine(&t, m, key, id, Machine{Constraints: home.Want.Constraints, Base: home.Want.Base,
-			Placement: home.Want.Placement, Units: []UnitName{home.Unit}, Created: by.Now})
 		ids = append(ids, id)
 	}
 	if len(ids) > 0 {
-		numbers.save(&t)
+		b.save(&t)
 	}
 	return t, ids, nil
 }

@@ -91,6 +91,9 @@ func BuryMachine(ctx context.Context, r Reader, m ModelID, by By, id MachineID) 
 	if len(rec.Value.Units) > 0 {
 		return t, false, fmt.Errorf("bury machine %s: %w", id, refused("it has units"))
 	}
+	if len(rec.Value.Containers) > 0 {
+		return t, false, fmt.Errorf("bury machine %s: %w", id, refused("it has containers"))
+	}
 	if all, err := keepTasks(ctx, r, &t, m, by, Receiver(id)); err != nil || !all {
 		return t, false, err
 	}
@@ -98,10 +101,38 @@ func BuryMachine(ctx context.Context, r Reader, m ModelID, by By, id MachineID) 
 		return t, false, err
 	}
 	t.Delete(rec.Path, rec.Version)
+	if id.IsContainer() {
+		return t, true, leaveHost(ctx, r, &t, m, id, rec.Value.KeepInstance)
+	}
 	if rec.Value.KeepInstance && rec.Value.Manual == "" {
 		t.Create(KeptInstancePath(m, id), nil) // or it would be stopped as one that has no machine
 	}
 	return t, true, nil
+}
+
+// leaveHost takes a container off its host's list. The host's agent is told of it no more, or that it is not its concern.
+func leaveHost(ctx context.Context, r Reader, t *Txn, m ModelID, id MachineID, keep bool) error {
+	host, _ := id.Host()
+	at, err := ReadIf[Machine](ctx, r, m.MachinePath(host))
+	if err != nil || !at.Exists() {
+		return err
+	}
+	at.Value.Containers = slices.DeleteFunc(slices.Clone(at.Value.Containers), func(c MachineID) bool { return c == id })
+	t.Set(at.Path, at.Value, at.Version)
+	t.Tell(m, TicketMachine, string(host))
+	told, err := ReadIf[Container](ctx, r, m.ContainerPath(id))
+	if err != nil || !told.Exists() {
+		return err
+	}
+	if keep {
+		t.Set(told.Path, Container{Kept: true}, told.Version)
+		return nil
+	}
+	if _, err := prune(ctx, r, t, told.Path); err != nil {
+		return err
+	}
+	t.Delete(told.Path, told.Version)
+	return nil
 }
 
 // BuryModel removes a model in which nothing lives any more, its name last.

@@ -117,7 +117,7 @@ func vacate(ctx context.Context, r Reader, t *Txn, m ModelID, by By, key Key, u 
 	}
 	v := &machine.Value
 	v.Units = slices.DeleteFunc(slices.Clone(v.Units), func(w UnitName) bool { return w == u })
-	if len(v.Units) == 0 {
+	if len(v.Units) == 0 && len(v.Containers) == 0 {
 		model, err := Read[Model](ctx, r, m.Path())
 		if err != nil {
 			return err

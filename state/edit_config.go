@@ -52,9 +52,6 @@ func SetConstraints(ctx context.Context, r Reader, m ModelID, by By, name Applic
 		if app.Subordinate {
 			return refused("cannot set constraints of subordinate application %q: its units go where those of its principals are", name)
 		}
-		if err := checkContainer(c); err != nil {
-			return err
-		}
 		app.Constraints = c
 		by.record(t, m, "set-constraints", fmt.Sprintf("%s: %s", name, c))
 		return nil

@@ -156,10 +156,7 @@ func checkScale(d Deployment, subordinate bool, s *stores) error {
 	case d.Units < 0:
 		return invalid("number of units must not be negative, got %d", d.Units)
 	}
-	if err := checkNumber(d.Units, d.Placements, s); err != nil {
-		return err
-	}
-	return checkContainer(d.Constraints)
+	return checkNumber(d.Units, d.Placements, s)
 }
 
 // checkConfig is have with the changes laid over it, each of its option's type; a nil unsets.
@@ -232,8 +229,11 @@ func checkPlacements(ctx context.Context, r Reader, t *Txn, m ModelID, app Appli
 		switch {
 		case err != nil:
 			return err
-		case p.Container != "":
-			return refused("placement %q: containers on machines are not supported in this model", text)
+		case p.Container && p.Machine != "":
+			if err := mayHaveContainer(ctx, r, t, m, text, p.Machine); err != nil {
+				return err
+			}
+			continue
 		case p.Machine == "":
 			continue
 		}

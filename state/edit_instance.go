@@ -90,13 +90,9 @@ func editInstance(ctx context.Context, r Reader, m ModelID, id MachineID, change
 func RetryProvisioning(ctx context.Context, r Reader, m ModelID, by By, ids []MachineID, all bool) (Txn, []MachineID, error) {
 	var t Txn
 	if all {
-		names, err := r.Children(ctx, m.MachinesPath())
-		if err != nil {
-			return t, nil, missing(err, "model", string(m))
-		}
-		ids = nil
-		for _, name := range names {
-			ids = append(ids, MachineID(name))
+		var err error
+		if ids, err = MachinesOf(ctx, r, m); err != nil {
+			return t, nil, err
 		}
 	}
 	again := []MachineID{}
@@ -124,6 +120,9 @@ func RetryProvisioning(ctx context.Context, r Reader, m ModelID, by By, ids []Ma
 		}
 		rec.Value.Retry = time.Time{}
 		t.Set(rec.Path, rec.Value, rec.Version)
+		if err := tryContainer(ctx, r, &t, m, id); err != nil {
+			return Txn{}, nil, fmt.Errorf("retry the provisioning of machine %s: %w", id, err)
+		}
 		t.Tell(m, TicketMachine, string(id))
 		again = append(again, id)
 	}

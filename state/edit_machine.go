@@ -3,7 +3,6 @@ package state
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/grigri/grigri/charm"
@@ -15,6 +14,8 @@ type NewMachine struct {
 	Constraints provider.Constraints
 	Base        charm.Base
 	Placement   string // for the provider: "zone=a"
+	Container   bool   // not a machine, but a container: on the machine On, or if that is empty on a new one
+	On          MachineID
 }
 
 // AddMachines makes n machines for units to come.
@@ -27,15 +28,10 @@ func AddMachines(ctx context.Context, r Reader, m ModelID, by By, key Key, n int
 	switch {
 	case err != nil:
 		return t, nil, err
-	case p.Container != "":
-		return t, nil, refused("placement %q: containers on machines are not supported in this model", want.Placement)
-	case p.Machine != "":
-		return t, nil, invalid("placement %q: a machine cannot be put on a machine", want.Placement)
+	case p.Machine != "" && !p.Container:
+		return t, nil, invalid("placement %q: a machine cannot be put on a machine; for a container on it write lxd:%[1]s", want.Placement)
 	}
-	if err := checkContainer(want.Constraints); err != nil {
-		return t, nil, err
-	}
-	want.Placement = p.Directive
+	want.Placement, want.Container, want.On = p.Directive, p.Container, p.Machine
 	if _, err := aliveModel(ctx, r, &t, m); err != nil {
 		return Txn{}, nil, err
 	}
@@ -43,19 +39,22 @@ func AddMachines(ctx context.Context, r Reader, m ModelID, by By, key Key, n int
 	if err != nil {
 		return Txn{}, nil, fmt.Errorf("add machine: %w", err)
 	}
-	want.Constraints = provider.Merge(model.Value, want.Constraints)
-	numbers, err := count(ctx, r, m, "machine", 0)
+	boxed := false
+	want.Constraints, boxed = WantsContainer(provider.Merge(model.Value, want.Constraints))
+	want.Container = want.Container || boxed
+	b, err := newBerths(ctx, r, m, key)
 	if err != nil {
 		return Txn{}, nil, err
 	}
 	var ids []MachineID
 	for range n {
-		id := MachineID(strconv.Itoa(numbers.take()))
-		machine := Machine{Constraints: want.Constraints, Base: want.Base, Placement: want.Placement, Created: by.Now}
-		addMachine(&t, m, key, id, machine)
+		id, err := b.add(&t, want, Machine{Created: by.Now})
+		if err != nil {
+			return Txn{}, nil, fmt.Errorf("add a machine: %w", err)
+		}
 		ids = append(ids, id)
 	}
-	numbers.save(&t)
+	b.save(&t)
 	by.record(&t, m, "add-machine", keys(ids))
 	return t, ids, nil
 }
@@ -80,31 +79,33 @@ func secretsOf(m ModelID, key Key, units []UnitName) MachineSecrets {
 	return out
 }
 
-func checkContainer(c provider.Constraints) error {
-	if c.Container != nil && *c.Container != "" && *c.Container != "none" {
-		return refused("constraint container=%s: containers on machines are not supported in this model", *c.Container)
-	}
-	return nil
+// A RemovedMachine is all that goes with a machine.
+type RemovedMachine struct {
+	Containers []MachineID
+	Units      []UnitName // also those on its containers
 }
 
-// RemoveMachine begins the end of a machine. One that has units is refused unless the user forces it; then they go too.
-// It returns the units that go.
-func RemoveMachine(ctx context.Context, r Reader, m ModelID, by By, id MachineID, how Ending, keepInstance bool) (Txn, []UnitName, error) {
+// RemoveMachine begins the end of a machine. One that has units or containers is refused unless the user forces it; then they go too.
+// Of what does not fit into one transaction the leader ends the rest.
+func RemoveMachine(ctx context.Context, r Reader, m ModelID, by By, id MachineID, how Ending, keepInstance bool) (Txn, RemovedMachine, error) {
 	var t Txn
+	var out RemovedMachine
 	rec, err := Read[Machine](ctx, r, m.MachinePath(id))
 	if err != nil {
-		return t, nil, missing(err, "machine", string(id))
+		return t, out, missing(err, "machine", string(id))
 	}
 	model, err := Read[Model](ctx, r, m.Path())
 	if err != nil {
-		return t, nil, missing(err, "model", string(m))
+		return t, out, missing(err, "model", string(m))
 	}
-	units := rec.Value.Units
+	out.Units = rec.Value.Units
 	switch {
 	case model.Value.Name == ControllerModel && id == "0":
-		return t, nil, refused("cannot remove machine %s: the machine is required by the controller", id)
-	case len(units) > 0 && !how.Force:
-		return t, nil, refused("cannot remove machine %s: machine has unit %s assigned", id, strings.ReplaceAll(keys(units), " ", ", "))
+		return t, out, refused("cannot remove machine %s: the machine is required by the controller", id)
+	case len(out.Units) > 0 && !how.Force:
+		return t, out, refused("cannot remove machine %s: machine has unit %s assigned", id, strings.ReplaceAll(keys(out.Units), " ", ", "))
+	case len(rec.Value.Containers) > 0 && !how.Force:
+		return t, out, refused("cannot remove machine %s: machine is hosting containers %s", id, strings.ReplaceAll(keys(rec.Value.Containers), " ", ", "))
 	}
 	machine := rec.Value
 	machine.End = how.end(by, machine.End)
@@ -113,18 +114,41 @@ func RemoveMachine(ctx context.Context, r Reader, m ModelID, by By, id MachineID
 		t.Set(rec.Path, machine, rec.Version)
 		t.Tell(m, TicketMachine, string(id))
 	}
-	for _, u := range units {
+	for _, c := range machine.Containers {
+		units, err := endContainer(ctx, r, &t, m, c, machine.End)
+		if err != nil {
+			return Txn{}, out, fmt.Errorf("remove machine %s: %w", id, err)
+		}
+		out.Containers = append(out.Containers, c)
+		out.Units = append(out.Units[:len(out.Units):len(out.Units)], units...)
+	}
+	for _, u := range out.Units {
 		if t.full() {
 			break
 		}
 		if err := EndUnit(ctx, r, &t, m, u, machine.End); err != nil {
-			return Txn{}, nil, fmt.Errorf("remove machine %s: %w", id, err)
+			return Txn{}, out, fmt.Errorf("remove machine %s: %w", id, err)
 		}
 	}
 	if len(t.Ops) > 0 {
 		by.record(&t, m, "remove-machine", string(id))
 	}
-	return t, units, nil
+	return t, out, nil
+}
+
+// endContainer begins the end of a container that goes with its host, and returns its units.
+func endContainer(ctx context.Context, r Reader, t *Txn, m ModelID, id MachineID, end End) ([]UnitName, error) {
+	rec, err := ReadIf[Machine](ctx, r, m.MachinePath(id))
+	if err != nil || !rec.Exists() {
+		return nil, err
+	}
+	was := rec.Value.End
+	rec.Value.End = was.Sooner(end)
+	if !rec.Value.End.same(was) && !t.full() {
+		t.Set(rec.Path, rec.Value, rec.Version)
+		t.Tell(m, TicketMachine, string(id))
+	}
+	return rec.Value.Units, nil
 }
 
 // EndMachine begins the end of a machine, or brings it forward. A machine that is not there has ended.

@@ -70,12 +70,11 @@ func AddManualMachine(ctx context.Context, r Reader, m ModelID, by By, key Key, 
 }
 
 func interrupted(ctx context.Context, r Reader, m ModelID, target string) (MachineID, error) {
-	names, err := ChildrenIf(ctx, r, m.MachinesPath())
+	ids, err := MachinesOf(ctx, r, m)
 	if err != nil {
 		return "", err
 	}
-	for _, name := range names {
-		id := MachineID(name)
+	for _, id := range ids {
 		rec, err := ReadIf[Machine](ctx, r, m.MachinePath(id))
 		if err != nil {
 			return "", err

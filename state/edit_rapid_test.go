@@ -54,6 +54,14 @@ func TestAnyEdits(t *testing.T) {
 				txn, _, err := state.AddMachines(ctx, w.s, m, w.by, key, 1, state.NewMachine{})
 				w.may(w.apply(txn, err), &refused)
 			},
+			"add container": func(t *rapid.T) {
+				where := "lxd"
+				if id := w.machine(t); !id.IsContainer() {
+					where += ":" + string(id)
+				}
+				txn, _, err := state.AddMachines(ctx, w.s, m, w.by, key, rapid.IntRange(1, 2).Draw(t, "containers"), state.NewMachine{Placement: where})
+				w.may(w.apply(txn, err), &refused)
+			},
 			"remove machine": func(t *rapid.T) {
 				txn, _, err := state.RemoveMachine(ctx, w.s, m, w.by, w.machine(t), ending(t), false)
 				w.may(w.apply(txn, err), &refused)
@@ -63,7 +71,7 @@ func TestAnyEdits(t *testing.T) {
 				w.may(w.apply(txn, err), &refused)
 			},
 			"assign new": func(t *rapid.T) {
-				txn, _, err := state.AssignNew(ctx, w.s, m, w.by, key, []state.NewHome{{Unit: w.unit(t)}, {Unit: w.unit(t)}})
+				txn, _, err := state.AssignNew(ctx, w.s, m, w.by, key, []state.NewHome{{Unit: w.unit(t)}, {Unit: w.unit(t), Want: w.berth(t)}, {Unit: w.unit(t), Want: w.berth(t)}})
 				w.may(w.apply(txn, err), &refused)
 			},
 			"add subordinate": func(t *rapid.T) {
@@ -141,7 +149,16 @@ func (w *world) unit(t *rapid.T) state.UnitName {
 }
 
 func (w *world) machine(t *rapid.T) state.MachineID {
-	return state.MachineID(pick(t, w.names(m.MachinesPath()), "machine"))
+	return state.MachineOfNode(pick(t, w.names(m.MachinesPath()), "machine"))
+}
+
+// berth is a container on a machine that is there, or on a new one.
+func (w *world) berth(t *rapid.T) state.NewMachine {
+	want := state.NewMachine{Container: rapid.Bool().Draw(t, "in a container")}
+	if id := w.machine(t); want.Container && !id.IsContainer() {
+		want.On = id
+	}
+	return want
 }
 
 func (w *world) relation(t *rapid.T) state.RelationID {

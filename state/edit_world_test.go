@@ -156,7 +156,7 @@ func (w *world) check() {
 	w.checkRelations(apps)
 	w.checkUnits(apps)
 	for _, id := range w.names(m.MachinesPath()) {
-		w.checkMachine(state.MachineID(id))
+		w.checkMachine(state.MachineOfNode(id))
 	}
 }
 
@@ -225,6 +225,14 @@ func (w *world) checkMachine(id state.MachineID) {
 			w.Errorf("machine %s has %s, which is %+v", id, u, unit.Value)
 		}
 		want = append(want, m.UnitPrincipal(u), m.ApplicationPrincipal(u.Application()))
+	}
+	for _, c := range machine.Containers {
+		if host, _ := c.Host(); host != id || !read[state.Machine](w, m.MachinePath(c)).Exists() {
+			w.Errorf("machine %s has the container %s", id, c)
+		}
+	}
+	if host, in := id.Host(); in && !slices.Contains(read[state.Machine](w, m.MachinePath(host)).Value.Containers, id) {
+		w.Errorf("machine %s does not know its container %s", host, id)
 	}
 	slices.Sort(want)
 	want = slices.Compact(want)

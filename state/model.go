@@ -201,6 +201,7 @@ type Machine struct {
 	Base         charm.Base           `json:"base"`
 	Placement    string               `json:"placement,omitempty"` // for the provider: "zone=a"
 	Units        []UnitName           `json:"units,omitempty"`     // ordered; principals and subordinates
+	Containers   []MachineID          `json:"containers,omitempty"`
 	KeepInstance bool                 `json:"keepInstance,omitempty"`
 	Manual       string               `json:"manual,omitempty"` // how its user logged in, user@host:port: no provider starts or stops it
 	Created      time.Time            `json:"created"`

@@ -14,7 +14,7 @@ type (
 	ModelID         string // the UUID of a model
 	ApplicationName string // web
 	UnitName        string // web/0
-	MachineID       string // 4
+	MachineID       string // 4; of a container on it, 4/lxd/0
 	RelationID      int    // 7: users and charms see it as db:7
 	OperationID     int    // 3
 	TaskID          int    // 12
@@ -60,8 +60,40 @@ func ParseUnit(s string) (UnitName, error) {
 	return UnitName(s), nil
 }
 
-// Tag is the machine as logs name it: "machine-4".
-func (m MachineID) Tag() string { return "machine-" + string(m) }
+// Tag is the machine as logs and file names have it: "machine-4", "machine-4-lxd-0".
+func (m MachineID) Tag() string { return "machine-" + m.Node() }
+
+// Node is the machine as the name of a node: "4", "4-lxd-0".
+func (m MachineID) Node() string { return strings.ReplaceAll(string(m), "/", "-") }
+
+// Host is the machine that a container is on. What is not in a container has none.
+func (m MachineID) Host() (MachineID, bool) {
+	host, _, in := strings.Cut(string(m), "/")
+	return MachineID(host), in
+}
+
+// IsContainer says whether the machine is a container on another one.
+func (m MachineID) IsContainer() bool { _, in := m.Host(); return in }
+
+// LXD is the kind of containers that machines can have.
+const LXD = "lxd"
+
+// Container is the nth container of the machine.
+func (m MachineID) Container(n int) MachineID {
+	return MachineID(fmt.Sprintf("%s/%s/%d", m, LXD, n))
+}
+
+// MachineOfNode is the machine whose Node, or whose name, is n.
+func MachineOfNode(n string) MachineID { return MachineID(strings.ReplaceAll(n, "-", "/")) }
+
+// ParseMachine checks that s is the name of a machine, or of a container on one.
+func ParseMachine(s string) (MachineID, error) {
+	p := strings.Split(s, "/")
+	if ok := isNumber(p[0]) && (len(p) == 1 || len(p) == 3 && p[1] == LXD && isNumber(p[2])); !ok {
+		return "", fmt.Errorf("%q is not a valid machine: want a number, or NUMBER/%s/NUMBER for a container", s, LXD)
+	}
+	return MachineID(s), nil
+}
 
 // String is the number of the relation as a node's name.
 func (r RelationID) String() string { return strconv.Itoa(int(r)) }

@@ -35,7 +35,7 @@ func RequestPath(id string) string { return RequestsPath + "/" + id }
 
 // KeptInstancePath says that the instance of a machine that is no more is not ours to stop.
 func KeptInstancePath(m ModelID, id MachineID) string {
-	return KeptPath + "/" + string(m) + "+" + string(id)
+	return KeptPath + "/" + string(m) + "+" + id.Node()
 }
 
 // Path is the model's own node, whose data is the Model.
@@ -73,7 +73,7 @@ func (m ModelID) Directories() []string {
 }
 
 // SequencePath is the counter of what is never numbered twice: "machine", "relation", "unit-web", "charm-web",
-// "operation", "task", "resource-web+data", "storage". Its data is the next number. It outlives what it counts.
+// "operation", "task", "resource-web+data", "storage", "container-4". Its data is the next number. It outlives what it counts.
 func (m ModelID) SequencePath(of string) string { return m.SequencesPath() + "/" + of }
 
 // ApplicationPath is where an Application is. Its units, and only they, watch it.
@@ -154,7 +154,7 @@ func (m ModelID) KeptResultPath(o OperationID, t TaskID) string {
 }
 
 // MachinePath is where a Machine is. The machine watches it.
-func (m ModelID) MachinePath(id MachineID) string { return m.MachinesPath() + "/" + string(id) }
+func (m ModelID) MachinePath(id MachineID) string { return m.MachinesPath() + "/" + id.Node() }
 
 // What lies under a machine.
 func (m ModelID) SecretsPath(id MachineID) string  { return m.MachinePath(id) + "/secrets" }
@@ -228,6 +228,8 @@ func ParseTicket(node string) (Ticket, bool) {
 		name = string(UnitOfNode(name))
 	case TicketStorage:
 		name = string(StorageOfNode(name))
+	case TicketMachine:
+		name = string(MachineOfNode(name))
 	}
 	return Ticket{kind, name}, true
 }

@@ -7,8 +7,8 @@ import (
 
 // A Placement is one place that a user asked for with --to. The zero value is anywhere.
 type Placement struct {
-	Machine   MachineID // this machine
-	Container string    // in a new container of this kind; on Machine if that is not empty
+	Machine   MachineID // this machine, which may be a container
+	Container bool      // in a new container; on Machine if that is not empty, else on a new machine
 	Directive string    // on a new machine that the provider puts there: "zone=a"
 	New       bool      // on a new machine
 }
@@ -20,25 +20,24 @@ func ParsePlacement(text string) (Placement, error) {
 		return Placement{}, nil
 	case text == "new":
 		return Placement{New: true}, nil
-	case isNumber(text):
-		return Placement{Machine: MachineID(text)}, nil
 	case strings.Contains(text, "="):
 		key, value, _ := strings.Cut(text, "=")
 		if key != "" && value != "" && !strings.ContainsAny(text, " ,") {
 			return Placement{Directive: text}, nil
 		}
-	case strings.Contains(text, "/"):
-		p := strings.Split(text, "/")
-		if len(p) == 3 && isNumber(p[0]) && p[1] == "lxd" && isNumber(p[2]) {
-			return Placement{Machine: MachineID(text), Container: p[1]}, nil
-		}
 	default:
+		if id, err := ParseMachine(text); err == nil {
+			return Placement{Machine: id}, nil
+		}
 		kind, on, named := strings.Cut(text, ":")
-		if kind == "lxd" && (!named || isNumber(on)) {
-			return Placement{Machine: MachineID(on), Container: kind}, nil
+		if kind == LXD && (!named || isNumber(on)) {
+			return Placement{Machine: MachineID(on), Container: true}, nil
+		}
+		if id, err := ParseMachine(on); kind == LXD && err == nil && id.IsContainer() {
+			return Placement{}, invalid("invalid placement %q: a container cannot have containers", text)
 		}
 	}
-	return Placement{}, invalid("invalid placement %q: expected a machine's number, \"new\", KEY=VALUE for the cloud, \"lxd\" or \"lxd:MACHINE\"", text)
+	return Placement{}, invalid("invalid placement %q: expected a machine (3, or 3/lxd/0 for a container), \"new\", KEY=VALUE for the cloud, \"lxd\" or \"lxd:MACHINE\"", text)
 }
 
 func isNumber(text string) bool {

@@ -51,7 +51,7 @@ func (m *machine) filter(ctx context.Context) error {
 const noTable = "add table inet grigri\ndelete table inet grigri\n"
 
 // table is the whole text. Whoever answers, comes over ssh, or from this very machine or another one of the model is let in, and so is
-// ICMP and DHCP: what is filtered is new connections to other ports. Packets that are passed on to others are not ours to judge.
+// ICMP and DHCP, and containers of ours are given names and addresses: what is filtered is new connections to other ports. Packets that are passed on to others are not ours to judge.
 func table(r state.Rules) rules {
 	return rules(`table inet grigri {
 	chain input {
@@ -60,6 +60,7 @@ func table(r state.Rules) rules {
 		iif lo accept
 		meta l4proto { icmp, ipv6-icmp } accept
 		udp dport { 68, 546 } accept
+		iifname "gri-*" meta l4proto { tcp, udp } th dport { 53, 67 } accept
 		` + strings.Join(lines(r), " accept\n\t\t") + ` accept
 	}
 }

@@ -24,6 +24,9 @@ func (m *machine) leave(ctx context.Context) error {
 		}
 		if m.ours() {
 			m.log.Info("the machine has been removed: its agent leaves the host")
+			if err := m.uncontain(ctx); err != nil {
+				return fmt.Errorf("end the containers on the host: %w", err)
+			}
 			cmd := exec.CommandContext(ctx, "/bin/sh", "-s")
 			cmd.Stdin = bytes.NewReader(initscript.Removal(string(m.id)))
 			cmd.Env = append(os.Environ(), "GRIGRI_LEAVING=1", "GRIGRI_DATA_DIR="+m.DataDir)

@@ -112,6 +112,8 @@ type machine struct {
 	rules  *rules              // of the host's firewall, as last set; nil: by an earlier run of the agent, if at all
 	left   bool                // all of ours is off the host
 
+	nesting bool // its containers are looked after
+
 	settled  bool       // this run has come up
 	fetching string     // the agent that is being fetched, or was
 	fetched  chan error // gets a value when it is there, or cannot be had
@@ -234,6 +236,9 @@ func (m *machine) step(ctx context.Context) (gone bool, err error) {
 		return false, err
 	}
 	if err := m.host(ctx, rec.Value.Units); err != nil {
+		return false, err
+	}
+	if err := m.contain(ctx, rec.Value.Containers); err != nil {
 		return false, err
 	}
 	return false, m.runTasks(ctx)

@@ -16,7 +16,7 @@ import (
 
 func (c *cli) addMachineCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "add-machine [placement]", Short: "Start a machine without a unit, or add a host over ssh.", Args: argCount(0, 1, ""),
-		Long: "Start a machine without a unit. With ssh:[user@]host[:port] a host that you have becomes a machine: it is logged in to from here, its\nhardware is looked at, and an agent is installed. Your key or password stays here."}
+		Long: "Start a machine without a unit. With lxd:MACHINE it is a container on that machine, and with lxd one on a new machine.\nWith ssh:[user@]host[:port] a host that you have becomes a machine: it is logged in to from here, its\nhardware is looked at, and an agent is installed. Your key or password stays here."}
 	modelFlag(cmd)
 	n := cmd.Flags().IntP("num-machines", "n", 1, "how many")
 	base := cmd.Flags().String("base", "", "the operating system: ubuntu@22.04")
@@ -63,7 +63,11 @@ func (c *cli) addMachineCommand() *cobra.Command {
 		}
 		made, err := m.AddMachines(cmd.Context(), add)
 		for _, id := range made {
-			c.infof("created machine %s", id)
+			what := "machine"
+			if id.IsContainer() {
+				what = "container"
+			}
+			c.infof("created %s %s", what, id)
 		}
 		return err
 	}
@@ -77,8 +81,8 @@ func (c *cli) removeMachineCommand() *cobra.Command {
 	keep := cmd.Flags().Bool("keep-instance", false, "let the instance run on")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		for _, a := range args {
-			if !digits.MatchString(a) {
-				return usagef("%q is not a valid machine: want a number", a)
+			if _, err := state.ParseMachine(a); err != nil {
+				return usageError{err}
 			}
 		}
 		_, m, err := c.model(cmd)
@@ -118,7 +122,7 @@ func (c *cli) machinesCommand(show bool) *cobra.Command {
 		if show {
 			machines = map[state.MachineID]status.Machine{}
 			for _, a := range args {
-				found, ok := st.Machines[state.MachineID(a)]
+				found, ok := st.Machine(state.MachineID(a))
 				if !ok {
 					return fmt.Errorf("machine %s not found", a)
 				}

@@ -19,10 +19,11 @@ func (c *cli) retryCommand() *cobra.Command {
 		}
 		var ids []state.MachineID
 		for _, a := range args {
-			if !digits.MatchString(a) {
-				return usagef("%q is not a valid machine: want a number", a)
+			id, err := state.ParseMachine(a)
+			if err != nil {
+				return usageError{err}
 			}
-			ids = append(ids, state.MachineID(a))
+			ids = append(ids, id)
 		}
 		t, m, err := c.model(cmd)
 		if err != nil {

@@ -36,8 +36,8 @@ func (c *cli) sshCommand() *cobra.Command {
 			return err
 		}
 		var shell userapi.Shell
-		if digits.MatchString(name) {
-			shell, err = m.MachineShell(cmd.Context(), state.MachineID(name))
+		if id, machine := state.ParseMachine(name); machine == nil {
+			shell, err = m.MachineShell(cmd.Context(), id)
 		} else {
 			shell, err = m.UnitShell(cmd.Context(), name)
 		}
@@ -54,7 +54,10 @@ func (c *cli) sshCommand() *cobra.Command {
 }
 
 func (c *cli) openShell(ctx context.Context, name string, shell userapi.Shell, words []string) error {
-	argv := shell.Command
+	argv, interactive := shell.Command, len(words) == 0
+	if len(shell.Inside) > 0 {
+		words = []string{insideCommand(shell, words)}
+	}
 	if shell.SSH {
 		if len(shell.Addresses) == 0 {
 			return fmt.Errorf("%s has no address yet", name)
@@ -63,7 +66,11 @@ func (c *cli) openShell(ctx context.Context, name string, shell userapi.Shell, w
 		if t, err := sshhost.ParseTarget(address); err == nil && t.Port != 0 {
 			address = "ssh://" + address
 		}
-		argv = append([]string{"ssh", address}, words...)
+		argv = []string{"ssh", address}
+		if len(shell.Inside) > 0 && interactive {
+			argv = []string{"ssh", "-t", address}
+		}
+		argv = append(argv, words...)
 	} else if len(words) > 0 {
 		argv = append(slices.Clone(argv), "-c", strings.Join(words, " "))
 	}
@@ -79,4 +86,16 @@ func (c *cli) openShell(ctx context.Context, name string, shell userapi.Shell, w
 		return fmt.Errorf("open a shell for %s on this host: %w", name, err)
 	}
 	return nil
+}
+
+// insideCommand is what is run on the host of a container to run the words in it, or a shell.
+func insideCommand(shell userapi.Shell, words []string) string {
+	argv := slices.Clone(shell.Inside)
+	if len(words) > 0 {
+		argv = append(argv, "-c", strings.Join(words, " "))
+	}
+	for i, a := range argv {
+		argv[i] = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+	}
+	return `sudo=; [ "$(id -u)" = 0 ] || sudo=sudo; exec $sudo ` + strings.Join(argv, " ")
 }

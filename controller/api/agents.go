@@ -57,12 +57,13 @@ func enrol(ctx context.Context, s *Server, q *request) (any, error) {
 }
 
 func isMachineOf(e agentapi.Enrol) bool {
-	for _, c := range string(e.Model) + string(e.Machine) {
+	for _, c := range e.Model {
 		if c == '/' || c < ' ' {
 			return false
 		}
 	}
-	return e.Model != "" && e.Machine != ""
+	_, err := state.ParseMachine(string(e.Machine))
+	return e.Model != "" && err == nil
 }
 
 // spendToken checks the token, and notes the key that has come with it.

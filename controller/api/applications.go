@@ -65,6 +65,9 @@ func deploy(ctx context.Context, s *Server, q *request) (any, error) {
 	}
 	d := state.Deployment{Name: want.Name, Charm: c.ID.String(), Base: base, Config: values(want.Config), Trust: want.Trust,
 		Constraints: want.Constraints, Units: want.Units, Placements: want.To, Force: want.Force, Resources: resources, Has: has, Storage: storage, Attach: want.Attach}
+	if err := s.mayContain(ctx, q.model, want.Constraints, want.To...); err != nil {
+		return nil, err
+	}
 	out, err := once(ctx, s, q, m, "", func(ctx context.Context, r state.Reader, by state.By) (state.Txn, state.Deployed, error) {
 		return state.Deploy(ctx, r, m, by, s.Key, d)
 	})
@@ -203,6 +206,9 @@ func showConstraints(ctx context.Context, s *Server, q *request) (any, error) {
 func setConstraints(ctx context.Context, s *Server, q *request) (any, error) {
 	name, want, err := read[provider.Constraints](q, q.application)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.mayContain(ctx, q.model, want); err != nil {
 		return nil, err
 	}
 	return s.ofModel(ctx, q, func(ctx context.Context, r state.Reader, m state.ModelID, by state.By) (state.Txn, error) {

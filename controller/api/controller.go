@@ -178,17 +178,19 @@ func (s *Server) modelInfo(ctx context.Context, m state.Model) (userapi.Model, e
 		}
 		*n = node.Children
 	}
-	ids, err := state.ChildrenIf(ctx, s.Store, m.UUID.MachinesPath())
+	ids, err := state.MachinesOf(ctx, s.Store, m.UUID)
 	if err != nil {
-		return out, fmt.Errorf("read model %s: %w", m.Name, err)
+		return out, err
 	}
 	for _, id := range ids {
-		cores, err := s.cores(ctx, m.UUID, state.MachineID(id))
+		cores, err := s.cores(ctx, m.UUID, id)
 		if err != nil {
 			return out, fmt.Errorf("read model %s: %w", m.Name, err)
 		}
-		out.MachineCores[state.MachineID(id)] = cores
-		out.Cores += cores
+		out.MachineCores[id] = cores
+		if !id.IsContainer() { // it has its host's
+			out.Cores += cores
+		}
 	}
 	return out, nil
 }

@@ -143,6 +143,9 @@ func setModelConstraints(ctx context.Context, s *Server, q *request) (any, error
 	if err := q.decode(&want); err != nil {
 		return nil, err
 	}
+	if err := s.mayContain(ctx, q.model, want); err != nil {
+		return nil, err
+	}
 	return s.ofModel(ctx, q, func(ctx context.Context, r state.Reader, m state.ModelID, by state.By) (state.Txn, error) {
 		return state.SetModelConstraints(ctx, r, m, by, want)
 	})

@@ -92,6 +92,9 @@ func addMachines(ctx context.Context, s *Server, q *request) (any, error) {
 		return nil, err
 	}
 	m := q.model.UUID
+	if err := s.mayContain(ctx, q.model, want.Constraints, want.Placement); err != nil {
+		return nil, err
+	}
 	n := state.NewMachine{Constraints: want.Constraints, Base: base, Placement: want.Placement}
 	ids, err := once(ctx, s, q, m, "", func(ctx context.Context, r state.Reader, by state.By) (state.Txn, []state.MachineID, error) {
 		return state.AddMachines(ctx, r, m, by, s.Key, want.N, n)
@@ -106,7 +109,7 @@ func removeMachine(ctx context.Context, s *Server, q *request) (any, error) {
 	}
 	m := q.model.UUID
 	keep := q.flag("keep-instance")
-	units, err := change(ctx, s, q, m, func(ctx context.Context, r state.Reader, by state.By) (state.Txn, []state.UnitName, error) {
+	gone, err := change(ctx, s, q, m, func(ctx context.Context, r state.Reader, by state.By) (state.Txn, state.RemovedMachine, error) {
 		return state.RemoveMachine(ctx, r, m, by, id, how, keep)
 	})
 	first := "will remove machine " + string(id)
@@ -114,7 +117,10 @@ func removeMachine(ctx context.Context, s *Server, q *request) (any, error) {
 		first += " (but retaining cloud instance)"
 	}
 	effects := []string{first}
-	for _, u := range units {
+	for _, c := range gone.Containers {
+		effects = append(effects, "- will remove container "+string(c))
+	}
+	for _, u := range gone.Units {
 		effects = append(effects, "- will remove unit "+string(u))
 	}
 	return userapi.Removal{Effects: effects}, err

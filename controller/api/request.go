@@ -33,7 +33,7 @@ type request struct {
 
 func (q *request) who() string {
 	if q.machine != "" {
-		return string(q.machineOf) + "/machine-" + string(q.machine)
+		return string(q.machineOf) + "/" + q.machine.Tag()
 	}
 	return q.user.Name
 }
@@ -61,10 +61,11 @@ func (q *request) application() (state.ApplicationName, error) {
 
 func (q *request) machineID() (state.MachineID, error) {
 	text := q.PathValue("machine")
-	if n, err := strconv.Atoi(text); err != nil || strconv.Itoa(n) != text || n < 0 {
+	id, err := state.ParseMachine(text)
+	if err != nil {
 		return "", notFound("machine", text)
 	}
-	return state.MachineID(text), nil
+	return id, nil
 }
 
 // unit is the unit in the path: web-0, or web-leader.

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -91,22 +90,22 @@ func receivers[T ~string](names []T) []state.Receiver {
 }
 
 func (s *Server) machineTargets(ctx context.Context, m state.ModelID, want userapi.Enqueue, refused map[string]string) ([]state.MachineID, error) {
-	nodes, err := state.ChildrenIf(ctx, s.Store, m.MachinesPath())
+	there, err := state.MachinesOf(ctx, s.Store, m)
 	if err != nil {
-		return nil, fmt.Errorf("list machines: %w", err)
+		return nil, err
 	}
 	var out []state.MachineID
-	for _, n := range nodes {
-		if want.All || slices.Contains(want.Machines, n) {
-			out = append(out, state.MachineID(n))
+	for _, id := range there {
+		if want.All || slices.Contains(want.Machines, string(id)) {
+			out = append(out, id)
 		}
 	}
 	for _, id := range want.Machines {
-		if !slices.Contains(nodes, id) {
+		if !slices.Contains(there, state.MachineID(id)) {
 			refused[id] = fmt.Sprintf("machine %q not found", id)
 		}
 	}
-	slices.SortFunc(out, func(a, b state.MachineID) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
+	slices.SortFunc(out, state.CompareMachines)
 	return out, nil
 }
 

@@ -21,6 +21,9 @@ func addUnits(ctx context.Context, s *Server, q *request) (any, error) {
 		return nil, err
 	}
 	m := q.model.UUID
+	if err := s.mayContain(ctx, q.model, provider.Constraints{}, want.To...); err != nil {
+		return nil, err
+	}
 	out, err := once(ctx, s, q, m, "", func(ctx context.Context, r state.Reader, by state.By) (state.Txn, state.Deployed, error) {
 		return state.AddUnits(ctx, r, m, by, name, want.N, want.To, want.Attach...)
 	})
@@ -187,7 +190,7 @@ func unitShell(ctx context.Context, s *Server, q *request) (any, error) {
 	}
 	out, err := s.shell(ctx, q.model, machine)
 	out.Unit = u
-	if a := rec.Address; a != nil && a.Public != "" && !slices.Contains(out.Addresses, a.Public) {
+	if a := rec.Address; a != nil && out.Inside == nil && a.Public != "" && !slices.Contains(out.Addresses, a.Public) {
 		out.Addresses = append([]string{a.Public}, out.Addresses...)
 	}
 	return out, err
@@ -223,6 +226,9 @@ func (s *Server) shell(ctx context.Context, model state.Model, id state.MachineI
 	out.Addresses = slices.Compact(slices.Concat(instance.Value.Addresses, report.Value.Addresses))
 	if instance.Value.ID == "" {
 		return out, &userapi.Error{Code: userapi.Conflict, Message: fmt.Sprintf("machine %q has no instance yet", id)}
+	}
+	if id.IsContainer() {
+		return s.containerShell(ctx, model, id, instance.Value.ID)
 	}
 	if machine.Value.Manual != "" {
 		out.Addresses = append([]string{machine.Value.Manual}, out.Addresses...)

@@ -21,6 +21,10 @@ func (l *Leader) lookFitting(ctx context.Context, it item) error {
 	if l.working[it] {
 		return nil // it is looked at again when the provider has answered
 	}
+	if id.IsContainer() {
+		l.enqueue(m, state.TicketMachine, it.Name) // with the rest
+		return nil
+	}
 	place, ok := l.places[m]
 	if !ok {
 		return nil

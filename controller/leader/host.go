@@ -77,13 +77,13 @@ func (l *Leader) lookHost(ctx context.Context, it item) error {
 
 // machines is all machines of the model.
 func (c Config) machines(ctx context.Context, m state.ModelID) ([]plan.Machine, error) {
-	names, err := state.ChildrenIf(ctx, c.Store, m.MachinesPath())
+	ids, err := state.MachinesOf(ctx, c.Store, m)
 	if err != nil {
 		return nil, err
 	}
 	var out []plan.Machine
-	for _, name := range names {
-		machine, err := c.readMachine(ctx, m, state.MachineID(name))
+	for _, id := range ids {
+		machine, err := c.readMachine(ctx, m, id)
 		if err != nil {
 			return nil, err
 		}

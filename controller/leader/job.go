@@ -110,14 +110,14 @@ func (c Config) listAll(ctx context.Context, j Job) Result {
 	r.machines = map[item]bool{}
 	for _, name := range names {
 		m := state.ModelID(name)
-		ids, err := state.ChildrenIf(ctx, c.Store, m.MachinesPath())
+		ids, err := state.MachinesOf(ctx, c.Store, m)
 		if err != nil {
-			r.err = fmt.Errorf("list the machines of model %s: %w", m, err)
+			r.err = err
 			return r
 		}
 		r.models = append(r.models, m)
 		for _, id := range ids {
-			r.machines[item{m, state.Ticket{Kind: state.TicketMachine, Name: id}}] = true
+			r.machines[item{m, state.Ticket{Kind: state.TicketMachine, Name: string(id)}}] = true
 		}
 	}
 	return r
@@ -154,13 +154,26 @@ func (c Config) startInstance(ctx context.Context, place state.Place, m state.Mo
 	if err != nil {
 		return provider.Instance{}, err
 	}
-	controller, err := state.Read[state.Controller](ctx, c.Store, state.ControllersPath)
+	req, err := c.startRequest(ctx, m, machine)
 	if err != nil {
 		return provider.Instance{}, err
 	}
+	return p.Start(ctx, req)
+}
+
+// startRequest is what a machine is asked for with. The machine is let enrol.
+func (c Config) startRequest(ctx context.Context, m state.ModelID, machine plan.Machine) (provider.StartRequest, error) {
+	req, err := c.request(ctx, m, machine)
+	if err != nil {
+		return req, err
+	}
+	controller, err := state.Read[state.Controller](ctx, c.Store, state.ControllersPath)
+	if err != nil {
+		return req, err
+	}
 	addresses, err := state.Read[state.Addresses](ctx, c.Store, m.AddressesPath())
 	if err != nil {
-		return provider.Instance{}, err
+		return req, err
 	}
 	var enrol state.Enrolment
 	err = c.record(ctx, func() (t state.Txn, err error) {
@@ -168,20 +181,23 @@ func (c Config) startInstance(ctx context.Context, place state.Place, m state.Mo
 		return t, err
 	})
 	if err != nil {
-		return provider.Instance{}, err
+		return req, err
 	}
-	req := provider.StartRequest{
-		Controller: controller.Value.UUID, Model: string(m), Machine: string(machine.ID),
-		Base: machine.Base.String(), Constraints: machine.Constraints, Placement: machine.Placement, Enrolled: machine.Enrolled,
-		Init: provider.Init{Addresses: addresses.Value.API, CA: controller.Value.CA, Token: c.Key.EnrolmentToken(m, machine.ID),
-			Expires: enrol.Expires, AgentHash: addresses.Value.AgentHash},
-	}
+	req.Init = provider.Init{Addresses: addresses.Value.API, CA: controller.Value.CA, Token: c.Key.EnrolmentToken(m, machine.ID),
+		Expires: enrol.Expires, AgentHash: addresses.Value.AgentHash}
 	if c.Script != nil {
 		if req.Init.Script, err = c.Script(req); err != nil {
-			return provider.Instance{}, fmt.Errorf("make the init script: %w", err)
+			return req, fmt.Errorf("make the init script: %w", err)
 		}
 	}
-	return p.Start(ctx, req)
+	return req, nil
+}
+
+// request is startRequest without what lets the machine enrol.
+func (c Config) request(ctx context.Context, m state.ModelID, machine plan.Machine) (provider.StartRequest, error) {
+	controller, err := state.Read[state.Controller](ctx, c.Store, state.ControllersPath)
+	return provider.StartRequest{Controller: controller.Value.UUID, Model: string(m), Machine: string(machine.ID),
+		Base: machine.Base.String(), Constraints: machine.Constraints, Placement: machine.Placement, Enrolled: machine.Enrolled}, err
 }
 
 // stop ends the machine's instances and then the machine.

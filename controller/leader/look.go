@@ -79,7 +79,7 @@ func (l *Leader) lookModel(ctx context.Context, it item) error {
 		}
 	}
 	for _, name := range lists[1] {
-		t, err := state.EndMachine(ctx, l.Store, m, state.MachineID(name), *fate.End)
+		t, err := state.EndMachine(ctx, l.Store, m, state.MachineOfNode(name), *fate.End)
 		if err != nil {
 			return err
 		}

@@ -33,6 +33,19 @@ func (l *Leader) lookMachine(ctx context.Context, it item) error {
 	if machine == nil {
 		return nil
 	}
+	if machine.Life != state.Alive {
+		for _, u := range machine.Units {
+			l.enqueue(m, state.TicketUnit, string(u))
+		}
+	}
+	if machine.Life != state.Alive || machine.Instance.State == provider.Gone {
+		for _, c := range machine.Containers {
+			l.enqueue(m, state.TicketMachine, string(c))
+		}
+	}
+	if id.IsContainer() {
+		return l.lookContainer(ctx, it, machine)
+	}
 	model, err := state.ReadIf[state.Model](ctx, l.Store, m.Path())
 	if err != nil {
 		return err
@@ -42,11 +55,6 @@ func (l *Leader) lookMachine(ctx context.Context, it item) error {
 	}
 	place := model.Value.Place()
 	l.places[m] = place
-	if machine.Life != state.Alive {
-		for _, u := range machine.Units {
-			l.enqueue(m, state.TicketUnit, string(u))
-		}
-	}
 	l.enqueue(m, itemFitting, it.Name)
 	l.serveStorage(it, machine)
 	seen := l.sightOf(place, it)
@@ -121,10 +129,10 @@ func (l *Leader) remember(it item, m *plan.Machine) {
 	if m == nil || m.Life != state.Alive {
 		return
 	}
-	if len(m.Units) == 0 {
+	if len(m.Units) == 0 && !id.IsContainer() {
 		l.setFree(it.model, id)
 	}
-	if m.Instance.ID != "" && (m.Instance.State == provider.Pending || m.Instance.State == provider.Running && len(m.Instance.Addresses) == 0) {
+	if !id.IsContainer() && m.Instance.ID != "" && (m.Instance.State == provider.Pending || m.Instance.State == provider.Running && len(m.Instance.Addresses) == 0) {
 		l.pending[it] = true
 	}
 }

@@ -312,6 +312,8 @@ func (l *Leader) auditModel(ctx context.Context, m state.ModelID) error {
 				name = string(state.UnitOfNode(name))
 			case state.TicketStorage:
 				name = string(state.StorageOfNode(name))
+			case state.TicketMachine:
+				name = string(state.MachineOfNode(name))
 			}
 			l.queue[item{m, state.Ticket{Kind: kind, Name: name}}] = true
 		}

@@ -88,6 +88,9 @@ func (c Config) readStorage(ctx context.Context, m state.ModelID, id state.Stora
 	if s.Agent, err = c.exists(ctx, m.AgentPath(s.Unit)); err != nil || unit.Value.Machine == "" {
 		return s, err == nil, err
 	}
+	if s.Container = unit.Value.Machine; !s.Container.IsContainer() {
+		s.Container = ""
+	}
 	instance, err := state.ReadIf[state.Instance](ctx, c.Store, m.InstancePath(unit.Value.Machine))
 	if instance.Value.State == provider.Running {
 		s.Instance, s.Zone = instance.Value.ID, instance.Value.Hardware.Zone
@@ -132,6 +135,9 @@ func (c Config) volume(ctx context.Context, j Job) error {
 
 // askVolume returns the volume as it is afterwards.
 func (c Config) askVolume(ctx context.Context, place state.Place, m state.ModelID, id state.StorageID, s plan.Storage, ask plan.Ask) (provider.Volume, error) {
+	if (ask == plan.AskCreate || ask == plan.AskAttach) && s.Container != "" {
+		return provider.Volume{}, fmt.Errorf("machine %s is a container, which sees no volumes of the cloud: use a pool of the type rootfs: %w", s.Container, provider.ErrRefused)
+	}
 	p, err := c.Providers(ctx, place)
 	if err != nil {
 		return provider.Volume{}, err

@@ -50,7 +50,7 @@ func isEntity(pattern, entity string) bool {
 		meanings = append(meanings, string(name), string(name.Application()))
 	}
 	if machine, ok := strings.CutPrefix(entity, "machine-"); ok {
-		meanings = append(meanings, machine)
+		meanings = append(meanings, machine, string(state.MachineOfNode(machine)))
 	}
 	return slices.ContainsFunc(meanings, func(m string) bool {
 		ok, err := path.Match(pattern, m)

@@ -21,8 +21,8 @@ func HostRules(m Machine, config state.ModelConfig, tenants []Tenant, others []M
 	}
 	out := &state.Rules{Ports: Rules(tenants), SSH: sshPort(m.Manual)}
 	for _, o := range others {
-		if o.ID == m.ID || o.Instance.State == provider.Gone {
-			continue
+		if host, in := o.ID.Host(); o.ID == m.ID || o.Instance.State == provider.Gone || in && host != m.ID {
+			continue // containers on other machines come with those machines' addresses
 		}
 		out.Peers = append(out.Peers, o.Instance.Addresses...)
 	}

@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/grigri/grigri/charm"
@@ -28,14 +27,15 @@ type Machine struct {
 	ID state.MachineID
 	state.Machine
 	Instance state.Instance
-	Enrolled bool // its agent has been there
-	Left     bool // its agent has left a host that is no provider's
-	Required bool // by the controller: no unit is put there unasked
+	Enrolled bool   // its agent has been there
+	Left     bool   // its agent has left a host that is no provider's
+	Problem  string // of a container: with its rules and profiles, as noted
+	Required bool   // by the controller: no unit is put there unasked
 	Absence  Absence
 	Healing  state.Healing
 }
 
-// A Home is where a unit goes: onto Machine; onto a new one that is as New says, when Machine is empty;
+// A Home is where a unit goes: onto Machine; onto a new one, or into a container, that is as New says, when Machine is empty;
 // nowhere, when Refused says why.
 type Home struct {
 	Unit    state.UnitName
@@ -48,7 +48,7 @@ type Home struct {
 // Machines is all that are free or asked for. Model is the model's constraints.
 func Place(units []Homeless, model provider.Constraints, machines []Machine) []Home {
 	machines = slices.Clone(machines)
-	slices.SortFunc(machines, func(a, b Machine) int { return number(a.ID) - number(b.ID) })
+	slices.SortFunc(machines, func(a, b Machine) int { return state.CompareMachines(a.ID, b.ID) })
 	units = slices.Clone(units)
 	slices.SortFunc(units, func(a, b Homeless) int {
 		return cmp.Or(a.Created.Compare(b.Created), state.CompareUnits(a.Name, b.Name))
@@ -69,13 +69,12 @@ func Place(units []Homeless, model provider.Constraints, machines []Machine) []H
 }
 
 func place(u Homeless, model provider.Constraints, machines []Machine, taken map[state.MachineID]bool) Home {
-	h := Home{Unit: u.Name, New: state.NewMachine{Constraints: provider.Merge(model, u.Constraints), Base: u.Base}}
+	wanted, boxed := state.WantsContainer(provider.Merge(model, u.Constraints))
+	h := Home{Unit: u.Name, New: state.NewMachine{Constraints: wanted, Base: u.Base}}
 	p, err := state.ParsePlacement(u.Placement)
 	switch {
 	case err != nil:
 		h.Refused = err.Error()
-	case p.Container != "":
-		h.Refused = fmt.Sprintf("placement %q: containers on machines are not supported in this model", u.Placement)
 	case p.Machine != "":
 		i := slices.IndexFunc(machines, func(m Machine) bool { return m.ID == p.Machine })
 		switch {
@@ -83,11 +82,13 @@ func place(u Homeless, model provider.Constraints, machines []Machine, taken map
 			h.Refused = fmt.Sprintf("machine %s does not exist", p.Machine)
 		case machines[i].Life != state.Alive:
 			h.Refused = fmt.Sprintf("machine %s is being removed", p.Machine)
+		case p.Container:
+			h.New.Container, h.New.On = true, p.Machine
 		default:
 			h.Machine = p.Machine
 		}
-	case p.New, p.Directive != "":
-		h.New.Placement = p.Directive
+	case p.Container, p.New, p.Directive != "", boxed:
+		h.New.Container, h.New.Placement = p.Container || boxed, p.Directive
 	default:
 		for _, m := range machines {
 			if free(m) && !taken[m.ID] && fits(m, u.Base, h.New.Constraints) {
@@ -101,7 +102,7 @@ func place(u Homeless, model provider.Constraints, machines []Machine, taken map
 
 // free says whether a unit may be put onto the machine unasked.
 func free(m Machine) bool {
-	return m.Life == state.Alive && len(m.Units) == 0 && !m.Required && m.Placement == "" && m.Instance.State != provider.Gone
+	return m.Life == state.Alive && len(m.Units)+len(m.Containers) == 0 && !m.ID.IsContainer() && !m.Required && m.Placement == "" && m.Instance.State != provider.Gone
 }
 
 // fits says whether the machine is what a new one for the unit would be, or has at least that.
@@ -120,9 +121,3 @@ func fits(m Machine, base charm.Base, want provider.Constraints) bool {
 }
 
 func enough(has int, want *int) bool { return want == nil || *want <= has }
-
-// number orders machines.
-func number(id state.MachineID) int {
-	n, _ := strconv.Atoi(string(id))
-	return n
-}

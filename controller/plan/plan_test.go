@@ -48,6 +48,8 @@ func TestPlace(t *testing.T) {
 		return Homeless{Name: name, Placement: placement, Base: jammy}
 	}
 	want := func(u Homeless, mib int) Homeless { u.Constraints.MemoryMiB = &mib; return u }
+	boxed := func(u Homeless) Homeless { kind := "lxd"; u.Constraints.Container = &kind; return u }
+	hosting := func(m *Machine) { m.Containers = []state.MachineID{"0/lxd/0"} }
 	three := []Machine{machine("10"), machine("0"), machine("2", busy), machine("1")}
 	for _, test := range []struct {
 		about    string
@@ -62,7 +64,12 @@ func TestPlace(t *testing.T) {
 		{"a new one because the user wants that", []Homeless{unit("a/0", "new"), unit("a/1", "zone=b")}, three, "a/0:new a/1:new,zone=b"},
 		{"not there", []Homeless{unit("a/0", "7")}, three, "a/0:machine 7 does not exist"},
 		{"going", []Homeless{unit("a/0", "1")}, []Machine{machine("1", dying)}, "a/0:machine 1 is being removed"},
-		{"in a container", []Homeless{unit("a/0", "lxd:3")}, three, `a/0:placement "lxd:3": containers on machines are not supported in this model`},
+		{"in a container on a machine", []Homeless{unit("a/0", "lxd:2"), unit("a/1", "lxd:0"), unit("a/2", "")}, three, "a/0:lxd:2 a/1:lxd:0 a/2:1"},
+		{"in a container on a machine that is not there", []Homeless{unit("a/0", "lxd:3")}, three, "a/0:machine 3 does not exist"},
+		{"in a container on one that goes", []Homeless{unit("a/0", "lxd:1")}, []Machine{machine("1", dying)}, "a/0:machine 1 is being removed"},
+		{"in a container on a new machine", []Homeless{unit("a/0", "lxd"), boxed(unit("a/1", "")), boxed(unit("a/2", "zone=b"))}, three, "a/0:lxd a/1:lxd a/2:lxd,zone=b"},
+		{"in a container that is there", []Homeless{unit("a/0", "0/lxd/1"), boxed(unit("a/1", "1"))}, append(three, machine("0/lxd/1", busy)), "a/0:0/lxd/1 a/1:1"},
+		{"not in one that is free, nor beside one", []Homeless{unit("a/0", "")}, []Machine{machine("0", hosting), machine("0/lxd/0")}, "a/0:new"},
 		{"not on the controller's", []Homeless{unit("a/0", "")}, []Machine{machine("0", func(m *Machine) { m.Required = true })}, "a/0:new"},
 		{"another base", []Homeless{unit("a/0", "")}, []Machine{machine("0", func(m *Machine) { m.Base = noble }), machine("1", func(m *Machine) { m.Base = jammy })}, "a/0:1"},
 		{"too small", []Homeless{want(unit("a/0", ""), big)}, []Machine{machine("0"), machine("1", func(m *Machine) { m.Instance.Hardware.MemoryMiB = 8192 })}, "a/0:1"},
@@ -76,6 +83,10 @@ func TestPlace(t *testing.T) {
 				got = append(got, fmt.Sprintf("%s:%s", h.Unit, h.Refused))
 			case h.Machine != "":
 				got = append(got, fmt.Sprintf("%s:%s", h.Unit, h.Machine))
+			case h.New.On != "":
+				got = append(got, fmt.Sprintf("%s:lxd:%s", h.Unit, h.New.On))
+			case h.New.Container:
+				got = append(got, strings.TrimSuffix(fmt.Sprintf("%s:lxd,%s", h.Unit, h.New.Placement), ","))
 			default:
 				got = append(got, strings.TrimSuffix(fmt.Sprintf("%s:new,%s", h.Unit, h.New.Placement), ","))
 			}

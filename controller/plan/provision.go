@@ -9,7 +9,7 @@ import (
 )
 
 // An Action is what a machine needs next. The set is closed: Nothing, Wait, Look, Start, Restart,
-// Adopt, Lose, Stop, Release, Bury and Refit.
+// Adopt, Lose, Stop, Release, Bury, Refit, Tell, Note and Perish.
 type Action interface{ isAction() }
 
 // The actions.
@@ -102,7 +102,7 @@ func sameInstance(a, b provider.Instance) bool {
 }
 
 func deprovision(m Machine, seen Sight, now time.Time) Action {
-	if len(m.Units) > 0 {
+	if len(m.Units)+len(m.Containers) > 0 {
 		if m.Deadline.IsZero() || !now.Before(m.Deadline) {
 			return Nothing{}
 		}

@@ -17,6 +17,7 @@ type Storage struct {
 	Agent      bool                // the unit's agent is there
 	Instance   provider.InstanceID // of the unit's machine, if it runs
 	Zone       string
+	Container  state.MachineID // that the unit is in, if it is in one
 }
 
 // An Ask is what the provider is asked for.

@@ -25,8 +25,8 @@ func Build(s Snapshot, now time.Time) Report {
 		Applications: make(map[state.ApplicationName]Application, len(s.Applications)),
 		Controller:   Controller{Timestamp: since(now)},
 	}
-	for id, m := range s.Machines {
-		out.Machines[id] = b.machine(id, m)
+	for _, id := range slices.SortedFunc(maps.Keys(s.Machines), state.CompareMachines) { // each before its containers
+		b.addMachine(out.Machines, id)
 	}
 	units := make(map[state.UnitName]Unit, len(s.Units))
 	of := map[state.ApplicationName][]state.UnitName{}

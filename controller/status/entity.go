@@ -130,6 +130,21 @@ func ports(open []state.OpenPort) []string {
 	return out
 }
 
+// addMachine adds a machine to those at the top, or a container to those of its host.
+func (b builder) addMachine(top map[state.MachineID]Machine, id state.MachineID) {
+	hostID, in := id.Host()
+	host, there := top[hostID]
+	if !in || !there {
+		top[id] = b.machine(id, b.s.Machines[id])
+		return
+	}
+	if host.Containers == nil {
+		host.Containers = map[state.MachineID]Machine{}
+		top[hostID] = host
+	}
+	host.Containers[id] = b.machine(id, b.s.Machines[id])
+}
+
 func (b builder) machine(id state.MachineID, m MachineRecord) Machine {
 	out := Machine{
 		InstanceID: "pending", Constraints: m.Constraints.String(), Base: base(m.Base), IPAddresses: addresses(m),
@@ -142,6 +157,8 @@ func (b builder) machine(id state.MachineID, m MachineRecord) Machine {
 	}
 	if m.Instance != nil {
 		b.instance(id, &out, *m.Instance)
+	} else if host, in := id.Host(); in {
+		out.Instance.Message = fmt.Sprintf("waiting for the agent of machine %s", host)
 	}
 	if m.Fitting != nil {
 		fitted(&out, *m.Fitting)

@@ -63,6 +63,18 @@ func Filter(r Report, selectors []string) Report {
 	for id, m := range r.Status.Machines {
 		if f.machines[id] || f.machine(id, m) {
 			out.Machines[id] = m
+			continue
+		}
+		all := m.Containers
+		m.Containers = nil
+		for c, container := range all {
+			if f.machines[c] || f.machine(c, container) {
+				if m.Containers == nil {
+					m.Containers = map[state.MachineID]Machine{}
+				}
+				m.Containers[c] = container
+				out.Machines[id] = m
+			}
 		}
 	}
 	relations := slices.DeleteFunc(slices.Clone(r.Relations), func(rel Relation) bool {
@@ -107,6 +119,11 @@ func (f filter) known(s selector) bool {
 		if g.machine(id, m) {
 			return true
 		}
+		for c, container := range m.Containers {
+			if g.machine(c, container) {
+				return true
+			}
+		}
 	}
 	for name, a := range f.r.Applications {
 		if g.application(name, a) || len(g.units(a)) > 0 {
@@ -135,7 +152,7 @@ func (f filter) machine(id state.MachineID, m Machine) bool {
 func (f filter) units(a Application) map[state.UnitName]Unit {
 	out := map[state.UnitName]Unit{}
 	for name, u := range a.Units {
-		if f.unit(name, u) || f.any(func(s selector) bool { return s.kind == "name" && isMachine(s.text) && glob(s.text, string(u.Machine)) }) {
+		if f.unit(name, u) || f.any(func(s selector) bool { return s.kind == "name" && isMachine(s.text) && onMachine(s.text, u.Machine) }) {
 			out[name] = u
 			continue
 		}
@@ -173,7 +190,16 @@ func (f filter) keep(u Unit) {
 	}
 }
 
-func isMachine(text string) bool { return strings.Trim(text, "0123456789*") == "" && text != "*" }
+func isMachine(text string) bool {
+	_, err := state.ParseMachine(text)
+	return err == nil || strings.Trim(text, "0123456789*") == "" && text != "*"
+}
+
+// onMachine says whether the pattern means the machine, or the one that the container is on.
+func onMachine(pattern string, id state.MachineID) bool {
+	host, _ := id.Host()
+	return glob(pattern, string(id)) || glob(pattern, string(host))
+}
 
 func glob(pattern, text string) bool {
 	ok, err := path.Match(pattern, text)

@@ -175,6 +175,17 @@ func (s Status) In(loc *time.Location, utc bool) Status {
 	return s
 }
 
+// Machine is the machine, or the container on one.
+func (s Status) Machine(id state.MachineID) (Machine, bool) {
+	if host, in := id.Host(); in {
+		if m, ok := s.Machines[host].Containers[id]; ok {
+			return m, true
+		}
+	}
+	m, ok := s.Machines[id]
+	return m, ok
+}
+
 func machinesIn(machines map[state.MachineID]Machine, show func(Info) Info) map[state.MachineID]Machine {
 	if machines == nil {
 		return nil

@@ -53,6 +53,11 @@ func (b builder) waitMachine(id state.MachineID, m MachineRecord) string {
 	switch {
 	case m.Life == state.Dead && m.Stays():
 		return waits("for its agent to leave the host", m.End)
+	case len(m.Units) == 0 && len(m.Containers) > 0:
+		return waits(fmt.Sprintf("for container %s%s", m.Containers[0], others(len(m.Containers)-1)), m.End)
+	case len(m.Units) == 0 && id.IsContainer():
+		host, _ := id.Host()
+		return waits(fmt.Sprintf("for the agent of machine %s to remove it", host), m.End)
 	case m.Life == state.Dead:
 		return waits("for the provider to stop its instance", m.End)
 	case len(m.Units) > 0:

@@ -141,7 +141,7 @@ func ReadUnit(ctx context.Context, r state.Reader, m state.ModelID, name state.U
 }
 
 func (v *reading) machine(ctx context.Context, node string) error {
-	id := state.MachineID(node)
+	id := state.MachineOfNode(node)
 	machine, err := get[state.Machine](ctx, v.r, v.m.MachinePath(id))
 	if err != nil || machine == nil {
 		return err

@@ -62,7 +62,8 @@ var may = map[string]string{
 	"agent/place":    "state",
 	"agent/resolve":  "charm hooks relation state",
 	"agent/unit":     "agent/commands agent/place agent/resolve charm charm/unpack hooks hooks/run hooks/serve internal/agentapi internal/version provider relation state state/coord",
-	"agent/machine":  "agent/commands agent/enroll agent/unit charm hooks hooks/run internal/agentapi internal/initscript internal/pki internal/programs internal/version provider state state/coord",
+	"agent/nest":     "charm provider provider/lxd state",
+	"agent/machine":  "agent/commands agent/enroll agent/nest agent/unit charm hooks hooks/run internal/agentapi internal/initscript internal/pki internal/programs internal/version provider state state/coord",
 	"agent/enroll":   "internal/agentapi internal/pki state",
 
 	"controller/plan":    "charm provider relation state",

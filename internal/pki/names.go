@@ -37,7 +37,7 @@ func ParseMachine(c *x509.Certificate) (m state.ModelID, id state.MachineID, ok 
 	if !ok || len(c.Subject.OrganizationalUnit) != 1 {
 		return "", "", false
 	}
-	m, id = state.ModelID(c.Subject.OrganizationalUnit[0]), state.MachineID(tag)
+	m, id = state.ModelID(c.Subject.OrganizationalUnit[0]), state.MachineOfNode(tag)
 	return m, id, m != "" && id != "" && c.Subject.String() == MachineName(m, id).String()
 }
 

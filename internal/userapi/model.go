@@ -94,4 +94,5 @@ type Shell struct {
 	Machine   state.MachineID `json:"machine"`
 	Unit      state.UnitName  `json:"unit,omitempty"`
 	Addresses []string        `json:"addresses"`
+	Inside    []string        `json:"inside,omitempty"` // of a container: the command, on the host that the rest reaches, that is like Shell.Command
 }

@@ -32,7 +32,7 @@ type Config struct {
 	Log     *slog.Logger
 }
 
-// A Provider is a provider.Provider, a provider.Sheller and a provider.Volumer, whose volumes are directories.
+// A Provider is a provider.Provider, Sheller and Sharer, and a provider.Volumer, whose volumes are directories.
 type Provider struct {
 	Config
 	mu   sync.Mutex
@@ -131,7 +131,7 @@ func refuse(req provider.StartRequest) error {
 	case c.Arch != nil && *c.Arch != "" && *c.Arch != hw.Arch:
 		return no("constraint arch=%s: this host is %s", *c.Arch, hw.Arch)
 	case c.Container != nil && *c.Container != "" && *c.Container != "none":
-		return no("constraint container=%s: the local provider has no containers", *c.Container)
+		return no("constraint container=%s: %s", *c.Container, shares)
 	case c.Cores != nil && *c.Cores > hw.Cores:
 		return no("constraint cores=%d: this host has %d", *c.Cores, hw.Cores)
 	case c.MemoryMiB != nil && *c.MemoryMiB > hw.MemoryMiB:
@@ -141,6 +141,11 @@ func refuse(req provider.StartRequest) error {
 	}
 	return nil
 }
+
+// Shares implements provider.Sharer.
+func (p *Provider) Shares() string { return shares }
+
+const shares = "they are directories on one host, not hosts of their own; leave the container out, or use a model of another cloud, such as LXD: grigri bootstrap localhost"
 
 // Stop implements provider.Provider.
 func (p *Provider) Stop(ctx context.Context, ids ...provider.InstanceID) error {

@@ -128,6 +128,11 @@ func (p *Provider) subnet(ctx context.Context, s *client.InstanceServer, name st
 		return netip.Prefix{}, err
 	}
 	var taken []netip.Prefix
+	for _, text := range p.Avoid {
+		if a, err := netip.ParseAddrPort(text); err == nil {
+			taken = append(taken, netip.PrefixFrom(a.Addr().Unmap(), a.Addr().Unmap().BitLen()))
+		}
+	}
 	for _, n := range networks {
 		if prefix, err := netip.ParsePrefix(n.Config[keyAddress]); err == nil {
 			taken = append(taken, prefix.Masked())
@@ -145,7 +150,7 @@ func (p *Provider) subnet(ctx context.Context, s *client.InstanceServer, name st
 			}
 		}
 	}
-	return vacant(taken, name)
+	return vacant(taken, name+p.Where)
 }
 
 // vacant is the first address of a network of 254 machines that overlaps none of those taken, beginning anywhere.

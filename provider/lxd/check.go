@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +25,14 @@ const (
 
 // Check implements provider.Checker.
 func (p *Provider) Check(ctx context.Context) ([]provider.Problem, error) {
+	return p.check(ctx, func(c *checks) []check {
+		return []check{c.settings, c.clock, c.profiles, c.room, c.network, c.images, c.ids}
+	})
+}
+
+type check = func(context.Context) error
+
+func (p *Provider) check(ctx context.Context, which func(*checks) []check) ([]provider.Problem, error) {
 	s, err := p.server(ctx)
 	if err != nil {
 		if problem, ok := p.unreached(err); ok {
@@ -32,7 +41,7 @@ func (p *Provider) Check(ctx context.Context) ([]provider.Problem, error) {
 		return nil, fmt.Errorf("check LXD at %s: %w", p.endpoint(), err)
 	}
 	c := &checks{p: p, s: s}
-	for _, check := range []func(context.Context) error{c.settings, c.clock, c.profiles, c.room, c.network, c.images, c.ids} {
+	for _, check := range which(c) {
 		if err := check(ctx); err != nil {
 			return nil, fmt.Errorf("check LXD at %s: %w", p.endpoint(), err)
 		}
@@ -151,11 +160,14 @@ func (c *checks) network(ctx context.Context) error {
 	return nil
 }
 
-// images looks for an image of Debian 12, from here: LXD itself fetches it, and may reach others than we do.
-func (c *checks) images(ctx context.Context) error {
-	source, err := c.p.image(ctx, c.s, wish{base: "debian@12", arch: "x86_64"})
+// images looks for an image of Debian 12.
+func (c *checks) images(ctx context.Context) error { return c.image(ctx, "debian@12") }
+
+// image looks for an image, from here: LXD itself fetches it, and may reach others than we do.
+func (c *checks) image(ctx context.Context, base string) error {
+	source, err := c.p.image(ctx, c.s, wish{base: base, arch: archNames[runtime.GOARCH]})
 	if errors.Is(err, provider.ErrRefused) {
-		c.problem("lxc image import FILE --alias grigri/debian@12, or set the cloud's config "+keyImageServer, "%v", err)
+		c.problem("lxc image import FILE --alias grigri/"+base+", or set the cloud's config "+keyImageServer, "%v", err)
 		return nil
 	}
 	if err != nil || source.Server == "" {
@@ -179,8 +191,8 @@ func (c *checks) images(ctx context.Context) error {
 		}
 		err = errors.New(resp.Status)
 	}
-	c.problem("let this host reach it, or import an image: lxc image import FILE --alias grigri/debian@12; or set the cloud's config "+keyImageServer,
-		"LXD's store has no image of Debian 12, and the image server %s is not to be had: %v", source.Server, err)
+	c.problem("let this host reach it, or import an image: lxc image import FILE --alias grigri/"+base+"; or set the cloud's config "+keyImageServer,
+		"LXD's store has no image of %s, and the image server %s is not to be had: %v", base, source.Server, err)
 	return nil
 }
 

@@ -184,3 +184,22 @@ func (p *Provider) tidy(ctx context.Context, name, controller string) error {
 	}
 	return p.leave(ctx, p.client, controller)
 }
+
+// ListOf returns the instances that were started for the model, of whichever controller: it may have changed hands.
+func (p *Provider) ListOf(ctx context.Context, model string) ([]provider.Instance, error) {
+	s, err := p.server(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list the instances in LXD: %w", classify(err))
+	}
+	all, err := s.GetInstancesFull(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list the instances in LXD: %w", classify(err))
+	}
+	var out []provider.Instance
+	for _, i := range all {
+		if ours(i.Instance) && machineOf(i.Config).model == model {
+			out = append(out, p.instance(i))
+		}
+	}
+	return out, nil
+}

@@ -28,6 +28,11 @@ type Config struct {
 	Spec     provider.Spec
 	Patience time.Duration // how long one answer of LXD's may take; zero means 30 s
 	Log      *slog.Logger
+
+	// Of an LXD on a machine of ours, one of many that serve the same controller: what tells its machine from the others, so that their
+	// networks differ; and addresses, host:port, that must not be in them.
+	Where string
+	Avoid []string
 }
 
 // A Provider is a provider.Provider, Firewaller, Sheller, Hoster, Checker, Profiler, Volumer, Storer and Relocator, and an io.Closer.

@@ -46,6 +46,12 @@ func (s *InstanceServer) GetStoragePool(ctx context.Context, name string) (*Stor
 	return &p, a.etag, err
 }
 
+// CreateStoragePool makes a pool.
+func (s *InstanceServer) CreateStoragePool(ctx context.Context, pool StoragePool) error {
+	_, err := s.query(ctx, http.MethodPost, path("storage-pools"), map[string]any{"name": pool.Name, "driver": pool.Driver, "config": pool.Config}, "", nil)
+	return err
+}
+
 // GetStoragePoolResources returns the room of a pool.
 func (s *InstanceServer) GetStoragePoolResources(ctx context.Context, name string) (*StoragePoolResources, error) {
 	var r StoragePoolResources
