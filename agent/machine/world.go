@@ -104,7 +104,7 @@ func interfaces() []hooks.Interface {
 	}
 	var out []hooks.Interface
 	for _, i := range all {
-		if i.Flags&net.FlagUp == 0 || i.Flags&net.FlagLoopback != 0 {
+		if i.Flags&net.FlagUp == 0 || i.Flags&net.FlagLoopback != 0 || ofContainers(i.Name) {
 			continue
 		}
 		addrs, err := i.Addrs()
@@ -124,6 +124,9 @@ func interfaces() []hooks.Interface {
 	}
 	return out
 }
+
+// ofContainers says whether an interface is the bridge of containers on this machine, which nobody but they and we reach.
+func ofContainers(name string) bool { return strings.HasPrefix(name, "gri-") || name == "lxdbr0" }
 
 // egress is from where the machine's packets come: as the model says, else from its own address.
 func egress(settings state.ModelConfig, n unit.Network) []string {

@@ -110,7 +110,7 @@ func (c *cli) deployCommand() *cobra.Command {
 	n := f.IntP("num-units", "n", 1, "how many units")
 	config := f.StringArray("config", nil, "a setting, key=value, or a YAML file of settings")
 	constraints := f.StringArray("constraints", nil, "what the units' machines must have")
-	to := f.String("to", "", "where: machines, separated by commas")
+	to := f.String("to", "", "where: machines (3, 3/lxd/0), new, lxd:3, lxd or zone=a, separated by commas")
 	base := f.String("base", "", "the operating system: ubuntu@22.04")
 	trust := f.Bool("trust", false, "give the application the cloud's credentials")
 	force := f.Bool("force", false, "use a base that the charm does not name")

@@ -15,7 +15,7 @@ func (c *cli) addUnitCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "add-unit application", Short: "Add units to an application.", Args: argCount(1, 1, "no application specified")}
 	modelFlag(cmd)
 	n := cmd.Flags().IntP("num-units", "n", 1, "how many")
-	to := cmd.Flags().String("to", "", "where: machines, separated by commas")
+	to := cmd.Flags().String("to", "", "where: machines (3, 3/lxd/0), new, lxd:3, lxd or zone=a, separated by commas")
 	attach := cmd.Flags().String("attach-storage", "", "existing storage to attach")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if *n < 1 {

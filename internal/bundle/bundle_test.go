@@ -371,3 +371,37 @@ func TestExport(t *testing.T) {
 		}
 	})
 }
+
+// A container goes where the bundle says: on a machine, on a new one, or where a unit is, and if that is in a container, beside it.
+func TestContainers(t *testing.T) {
+	b, _, err := read(`
+default-base: debian@12
+machines: {"0": {}}
+applications:
+  db: {charm: /charms/db, num_units: 2, to: ["lxd:0", "lxd:new"]}
+  cache: {charm: ./cache, num_units: 1, to: ["lxd:db/0"]}
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		have Model
+		want []string
+	}{
+		{Model{}, []string{"add new machine 0 (bundle machine 0)", "add lxd container 1 on new machine 0", "add lxd container 4 on new machine 0",
+			"add unit db/0 to new machine 1 to satisfy [lxd:0]", "add unit cache/0 to new machine 4 to satisfy [lxd:db/0]"}},
+		{Model{Machines: map[string]provider.Constraints{"3": {}, "3/lxd/0": {}}, Applications: map[string]Deployed{"db": {Charm: "local:db-0",
+			Units: []Placed{{Unit: "db/0", Machine: "3/lxd/0"}}}}}, []string{"add lxd container 2 on machine 3", "add unit cache/0 to new machine 2 to satisfy [lxd:db/0]"}},
+	} {
+		changes, err := Plan(b, charms, c.have, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := lines(changes)
+		for _, want := range c.want {
+			if !strings.Contains("\n"+got+"\n", "\n"+want+"\n") {
+				t.Errorf("there is no %q in:\n%s", want, got)
+			}
+		}
+	}
+}

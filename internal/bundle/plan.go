@@ -240,8 +240,9 @@ func (p *planner) mapMachines(o Options) error {
 				continue
 			}
 			d, _ := parseDirective(to[i])
-			if _, known := p.mapping[d.machine]; d.machine != "" && d.container == "" && !known {
-				p.mapping[d.machine] = MachineRef{ID: u.Machine}
+			host, _, inside := strings.Cut(u.Machine, "/")
+			if _, known := p.mapping[d.machine]; d.machine != "" && inside == (d.container != "") && !known {
+				p.mapping[d.machine] = MachineRef{ID: host}
 			}
 		}
 	}
@@ -377,7 +378,18 @@ func (p *planner) machine(name string, a *Application, d directive) MachineRef {
 	if d.container == "" {
 		return host
 	}
-	return p.fresh(AddMachine{Base: p.base(name), Constraints: a.Constraints, Container: d.container, On: host})
+	return p.fresh(AddMachine{Base: p.base(name), Constraints: a.Constraints, Container: d.container, On: p.host(host)})
+}
+
+// host is the machine, or if it is a container, the one that it is on: containers have none.
+func (p *planner) host(ref MachineRef) MachineRef {
+	ref.ID, _, _ = strings.Cut(ref.ID, "/")
+	for _, c := range p.machines {
+		if m, ok := c.(AddMachine); ok && m.Key == ref.Key && m.Container != "" {
+			return m.On
+		}
+	}
+	return ref
 }
 
 func (p *planner) bundleMachine(id, base string) MachineRef {
