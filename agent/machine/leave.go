@@ -28,7 +28,7 @@ func (m *machine) leave(ctx context.Context) error {
 				return fmt.Errorf("end the containers on the host: %w", err)
 			}
 			cmd := exec.CommandContext(ctx, "/bin/sh", "-s")
-			cmd.Stdin = bytes.NewReader(initscript.Removal(string(m.id)))
+			cmd.Stdin = bytes.NewReader(initscript.Removal(m.id.Node()))
 			cmd.Env = append(os.Environ(), "GRIGRI_LEAVING=1", "GRIGRI_DATA_DIR="+m.DataDir)
 			if out, err := cmd.CombinedOutput(); err != nil {
 				return fmt.Errorf("take the agent off the host: %w: %s", err, strings.TrimSpace(string(out)))
