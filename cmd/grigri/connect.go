@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -35,9 +36,9 @@ func (t target) ref() string {
 	return t.model
 }
 
-// explain names the model as the user does when the controller does not know it.
+// explain names the model as the user does when it is what the controller does not know.
 func (t target) explain(err error) error {
-	if client.IsCode(err, userapi.NotFound) {
+	if client.IsCode(err, userapi.NotFound) && strings.HasPrefix(err.Error(), "model ") {
 		return fmt.Errorf("model %s:%s not found", t.controller, t.model)
 	}
 	return err

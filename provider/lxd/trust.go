@@ -175,7 +175,7 @@ func (p *Provider) Forget(ctx context.Context, controller string) error {
 }
 
 // relocated is the name under which LXD trusts a controller on one of its instances.
-func relocated(controller string) string { return "grigri-" + short(controller) }
+func relocated(controller string) string { return "grigri-" + controller }
 
 const usualPort = "8443"
 
