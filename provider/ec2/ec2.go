@@ -29,8 +29,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
-	"github.com/aws/smithy-go/middleware"
-
 	"github.com/grigri/grigri/provider"
 )
 
@@ -121,7 +119,7 @@ func (p *Provider) api(ctx context.Context) (*ec2.Client, error) {
 	if _, err := conf.Credentials.Retrieve(ctx); err != nil {
 		return nil, fmt.Errorf("cloud %q: there are no credentials of type %q: %w", p.Spec.Cloud.Name, cmp.Or(p.Spec.Credential.AuthType, provider.AuthEmpty), err)
 	}
-	client = ec2.NewFromConfig(conf)
+	client = ec2.NewFromConfig(conf, func(o *ec2.Options) { o.APIOptions = append(o.APIOptions, onlyEC2) })
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.client == nil {
@@ -145,7 +143,6 @@ func (p *Provider) load(ctx context.Context) (aws.Config, error) {
 	options := []func(*config.LoadOptions) error{
 		config.WithRegion(p.Spec.Region),
 		config.WithHTTPClient(client),
-		config.WithAPIOptions([]func(*middleware.Stack) error{onlyEC2}),
 		config.WithRetryer(func() aws.Retryer {
 			return retry.NewAdaptiveMode(func(o *retry.AdaptiveModeOptions) {
 				o.StandardOptions = append(o.StandardOptions, func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = attempts, mostBackoff })

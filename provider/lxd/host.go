@@ -87,11 +87,17 @@ func (h *host) Run(ctx context.Context, script string, out io.Writer) error {
 	if err != nil {
 		return classify(err)
 	}
-	if status != 0 {
-		return &provider.ExitError{Status: status}
+	switch status {
+	case 0:
+		return nil
+	case killed:
+		return transient("the script was killed: its connection has broken off, or there was not enough memory")
 	}
-	return nil
+	return &provider.ExitError{Status: status}
 }
+
+// killed is the exit status of a command that LXD has killed, as it does when the connection breaks off on which it is followed.
+const killed = 128 + 9
 
 // Close implements provider.Host.
 func (h *host) Close() error { return nil }
