@@ -16,6 +16,9 @@ const (
 	scriptLog  = "/var/log/grigri-init.log"
 )
 
+// errKilled says that a command has been cut short, as LXD does when the connection breaks off on which it is followed.
+var errKilled = transient("the command did not come to its end")
+
 // boot sees to it that the first-boot script runs. With cloud-init in the image it does by itself, for it is the user data;
 // otherwise it is put there and started; once, unless again says that it may have died half way. The directory in /run, which ends
 // with the boot, keeps it from running twice at once; it is made by what goes on when the one who has started it is killed.
@@ -26,7 +29,7 @@ func (p *Provider) boot(ctx context.Context, s *client.InstanceServer, i client.
 	if i.Type != client.VM && len(script) > 0 { // a virtual machine's images have cloud-init, and nothing can be asked of it while it boots
 		status, err := sh(ctx, s, i.Name, "command -v cloud-init || exit 3", io.Discard)
 		if err == nil && status != 0 && status != 3 { // a command whose connection breaks is killed
-			err = transient("the command ended with exit status %d", status)
+			err = fmt.Errorf("%w: exit status %d", errKilled, status)
 		}
 		if err != nil {
 			return fmt.Errorf("look for cloud-init: %w", err)

@@ -2,6 +2,7 @@ package lxd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -58,7 +59,7 @@ func (p *Provider) start(ctx context.Context, req provider.StartRequest) (provid
 				return p.instance(*i), nil
 			}
 		}
-		if err != nil && !unknown(err) && !raced(err) {
+		if err != nil && !unknown(err) && !raced(err) && !errors.Is(err, errKilled) {
 			return provider.Instance{}, err
 		}
 		if err != nil {
