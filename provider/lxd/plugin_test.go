@@ -20,6 +20,7 @@ func TestContractInAPlugin(t *testing.T) {
 			return p
 		},
 		Init:     func(string) provider.Init { return provider.Init{Script: []byte("#!/bin/sh\n:\n")} },
+		Halt:     func(t *testing.T, id provider.InstanceID) { s.LXC(t, "stop", "--force", string(id)) },
 		Patience: patience,
 		Parallel: true,
 	})

@@ -27,7 +27,7 @@ type Config struct {
 	// Parallel has the tests run at the same time. Each has controllers of its own.
 	Parallel bool
 	// Halt has an instance stop in a way that is not the provider's: as a crash does, or somebody at its console.
-	// It need not wait until it has stopped. Nil: nobody can, and the provider need not know how to start one again.
+	// It need not wait until it has stopped.
 	Halt func(t *testing.T, id provider.InstanceID)
 }
 
@@ -337,7 +337,7 @@ func again(w *world) {
 
 func revived(w *world) {
 	if w.c.Halt == nil {
-		w.Skip("nobody can stop an instance from outside")
+		w.Fatal("the test has no Halt, and the contract says what becomes of an instance that was stopped from outside")
 	}
 	in, other := w.start(w.controllerA, modelA, "0"), w.start(w.controllerA, modelA, "1")
 	before := w.running(w.controllerA, in.ID)
