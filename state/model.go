@@ -235,6 +235,7 @@ type Enrolment struct {
 type MachineReport struct {
 	Hostname  string            `json:"hostname"`
 	Addresses []string          `json:"addresses"`
+	Former    []string          `json:"former,omitempty"` // addresses that it has had, the last ones
 	Links     []Link            `json:"links,omitempty"`
 	Base      charm.Base        `json:"base"`
 	Hardware  provider.Hardware `json:"hardware"`

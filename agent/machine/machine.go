@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -68,7 +69,10 @@ func Run(ctx context.Context, c Config) error {
 	m.changed = make(chan struct{}, 1)
 	m.fetched = make(chan error, 1)
 	g.Go(func() error { return c.Logs.ship(ctx, m.api.send) })
-	g.Go(func() error { return followNetwork(ctx, m.log, func() { signal(m.changed) }) })
+	if c.Address == "" {
+		look := m.watcher()
+		g.Go(func() error { return followNetwork(ctx, m.log, look) })
+	}
 	g.Go(func() error {
 		err := m.follow(ctx)
 		if err == nil {
@@ -280,7 +284,9 @@ func (m *machine) look(ctx context.Context) error {
 	}
 	changed := m.world.set(func(w *unit.World) {
 		w.Settings, w.Addresses = settings.Value, m.Conf.Addresses
-		w.Network = network(m.Address, m.Conf.Addresses.ZooKeeper)
+		if n := network(m.Address, m.Conf.Addresses.ZooKeeper); n.Private != "" || w.Network.Private == "" {
+			w.Network = n // a machine between two addresses has the one that it had
+		}
 		w.Network.Egress = egress(settings.Value, w.Network)
 	})
 	if changed {
@@ -307,8 +313,11 @@ func (m *machine) tell(ctx context.Context, want state.Machine) error {
 	path := m.model.MachineReportPath(m.id)
 	err := state.Edit(ctx, m.Store, func(ctx context.Context, tree state.Reader) (t state.Txn, err error) {
 		rec, err := state.ReadIf[state.MachineReport](ctx, tree, path)
-		if err == nil && !(rec.Exists() && sameJSON(rec.Value, r)) {
-			state.Put(&t, path, rec, r)
+		if now := r.After(rec.Value); err == nil && !(rec.Exists() && sameJSON(rec.Value, now)) {
+			state.Put(&t, path, rec, now)
+			if rec.Exists() && !slices.Equal(rec.Value.Addresses, now.Addresses) {
+				t.Tell(m.model, state.TicketMachine, string(m.id)) // firewalls let it in by its addresses
+			}
 		}
 		return t, err
 	})

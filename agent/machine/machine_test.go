@@ -45,11 +45,13 @@ type fixture struct {
 	mu       sync.Mutex
 	received []agentapi.LogLine
 	deaf     bool // the controller takes nothing
+
+	address string // the machine's own; empty: as its interfaces say
 }
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{T: t, tree: memory.New(), key: state.Key("key"), data: t.TempDir()}
+	f := &fixture{T: t, tree: memory.New(), key: state.Key("key"), data: t.TempDir(), address: "127.0.0.4"}
 	f.tree.Key = f.key
 	f.admin = f.tree.Connect(memory.Controller)
 	f.edit(func(tx *state.Txn) {
@@ -199,7 +201,7 @@ func (f *fixture) run() (end func() error) {
 	n := f.names.Add(1)
 	go func() {
 		done <- machine.Run(ctx, machine.Config{
-			Conf: f.conf, DataDir: f.data, HookTool: "/bin/true", Store: client, Address: "127.0.0.4", Boot: "boot",
+			Conf: f.conf, DataDir: f.data, HookTool: "/bin/true", Store: client, Address: f.address, Boot: "boot",
 			Run:  state.Presence{Boot: fmt.Sprint("run-", n), Version: "1", Since: time.Now()},
 			Logs: f.logs, Now: time.Now, ID: func() string { return fmt.Sprint("commit-", f.names.Add(1)) },
 		})

@@ -9,32 +9,64 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/grigri/grigri/state"
 )
 
-// followNetwork calls changed soon after addresses or links of the machine have changed, until ctx ends.
-func followNetwork(ctx context.Context, log *slog.Logger, changed func()) error {
+// lookEvery is how often the machine looks at its addresses although the kernel has told of nothing: some of how it is reached
+// changes without them, and the kernel may not tell.
+const lookEvery = time.Minute
+
+// watcher returns what is to be called when the machine may be another than it was: it signals changed if it is. While nothing
+// changes nobody is woken, and the tree is not asked.
+func (m *machine) watcher() (look func()) {
+	see := func() string {
+		return string(state.Encode(describe(network(m.Address, m.world.get().Addresses.ZooKeeper))))
+	}
+	seen := see()
+	return func() {
+		if now := see(); now != seen {
+			seen = now
+			signal(m.changed)
+		}
+	}
+}
+
+// followNetwork calls look soon after addresses or links of the machine have changed, and every so often, until ctx ends.
+func followNetwork(ctx context.Context, log *slog.Logger, look func()) error {
+	err := heed(ctx, look)
+	if ctx.Err() == nil {
+		log.Warn("the kernel does not tell of changes of the machine's addresses: they are looked at now and then", "err", err, "every", lookEvery)
+	}
+	for ctx.Err() == nil {
+		look()
+		sleep(ctx, lookEvery)
+	}
+	return context.Cause(ctx)
+}
+
+// heed does so as long as the kernel tells of changes.
+func heed(ctx context.Context, look func()) error {
 	f, err := openNetlink()
 	if err != nil {
-		log.Warn("changes of the machine's addresses are not noticed", "err", err)
-		<-ctx.Done()
-		return context.Cause(ctx)
+		return err
 	}
 	defer f.Close()
 	stop := context.AfterFunc(ctx, func() { f.Close() })
 	defer stop()
 	buf := make([]byte, 64<<10)
 	for {
-		// What it says does not matter: it is time to look. More than fits is lost, and so much the better.
-		if _, err := f.Read(buf); err != nil && !errors.Is(err, unix.ENOBUFS) {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			log.Warn("changes of the machine's addresses are no longer noticed", "err", err)
-			<-ctx.Done()
-			return context.Cause(ctx)
+		look()
+		if err := f.SetReadDeadline(time.Now().Add(lookEvery)); err != nil {
+			return err
 		}
-		sleep(ctx, 100*time.Millisecond) // changes come in crowds
-		changed()
+		// What it says does not matter: it is time to look. More than fits is lost, and so much the better.
+		switch _, err := f.Read(buf); {
+		case err == nil || errors.Is(err, unix.ENOBUFS):
+			sleep(ctx, 100*time.Millisecond) // changes come in crowds
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return err
+		}
 	}
 }
 
@@ -43,7 +75,7 @@ func openNetlink() (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open netlink: %w", err)
 	}
-	const groups = 1 | 1<<4 | 1<<8 // RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR
+	const groups = unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR
 	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
 		unix.Close(fd)
 		return nil, fmt.Errorf("listen to netlink: %w", err)

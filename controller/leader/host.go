@@ -23,7 +23,7 @@ func (l *Leader) rememberHost(it item, m *plan.Machine) {
 	}
 	var addresses []string
 	if m != nil {
-		addresses = m.Instance.Addresses
+		addresses = m.Addresses()
 	}
 	if slices.Equal(l.addresses[it], addresses) {
 		return

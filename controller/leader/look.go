@@ -267,7 +267,11 @@ func (c Config) readMachine(ctx context.Context, m state.ModelID, id state.Machi
 	if err != nil {
 		return nil, err
 	}
-	out := &plan.Machine{ID: id, Machine: rec.Value, Instance: instance.Value, Enrolled: enrol.Value.KeyHash != ""}
+	report, err := state.ReadIf[state.MachineReport](ctx, c.Store, m.MachineReportPath(id))
+	if err != nil {
+		return nil, err
+	}
+	out := &plan.Machine{ID: id, Machine: rec.Value, Instance: instance.Value, Report: report.Value, Enrolled: enrol.Value.KeyHash != ""}
 	if out.Stays() && out.Life != state.Alive {
 		out.Left, err = c.exists(ctx, m.LeftPath(id))
 	}

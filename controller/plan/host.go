@@ -24,7 +24,7 @@ func HostRules(m Machine, config state.ModelConfig, tenants []Tenant, others []M
 		if host, in := o.ID.Host(); o.ID == m.ID || o.Instance.State == provider.Gone || in && host != m.ID {
 			continue // containers on other machines come with those machines' addresses
 		}
-		out.Peers = append(out.Peers, o.Instance.Addresses...)
+		out.Peers = append(out.Peers, o.Addresses()...)
 	}
 	slices.Sort(out.Peers)
 	out.Peers = slices.Compact(out.Peers)

@@ -14,7 +14,10 @@ func TestHostRules(t *testing.T) {
 	at := func(addresses ...string) func(*Machine) {
 		return func(m *Machine) { m.Instance.Addresses, m.Instance.State = addresses, provider.Running }
 	}
-	others := []Machine{machine("0", manual, at("192.0.2.1")), machine("1", at("192.0.2.3", "fd00::3")), machine("2", at("192.0.2.2", "192.0.2.3")), machine("3", gone)}
+	moved := func(m *Machine) {
+		m.Report = state.MachineReport{Addresses: []string{"192.0.2.2"}, Former: []string{"192.0.2.9"}}
+	}
+	others := []Machine{machine("0", manual, at("192.0.2.1")), machine("1", at("192.0.2.3", "fd00::3")), machine("2", at("192.0.2.9", "192.0.2.3"), moved), machine("3", gone)}
 	on := state.ModelConfig{HostFirewall: "true"}
 	want := &state.Rules{Ports: []provider.Rule{{PortRange: port}}, Peers: []string{"192.0.2.2", "192.0.2.3", "fd00::3"}}
 	if got := HostRules(others[0], on, tenants, others); !reflect.DeepEqual(got, want) {

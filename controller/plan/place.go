@@ -27,6 +27,7 @@ type Machine struct {
 	ID state.MachineID
 	state.Machine
 	Instance state.Instance
+	Report   state.MachineReport
 	Enrolled bool   // its agent has been there
 	Left     bool   // its agent has left a host that is no provider's
 	Problem  string // of a container: with its rules and profiles, as noted
@@ -34,6 +35,9 @@ type Machine struct {
 	Absence  Absence
 	Healing  state.Healing
 }
+
+// Addresses is where the machine can be reached.
+func (m Machine) Addresses() []string { return state.MachineAddresses(m.Instance, m.Report) }
 
 // A Home is where a unit goes: onto Machine; onto a new one, or into a container, that is as New says, when Machine is empty;
 // nowhere, when Refused says why.

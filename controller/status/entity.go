@@ -101,20 +101,17 @@ func (b builder) machineAddress(id state.MachineID) string {
 	return ""
 }
 
-// addresses is where the machine can be reached: what the provider says first, then what the machine says.
+// addresses is where the machine can be reached.
 func addresses(m MachineRecord) []string {
-	var out []string
+	var instance state.Instance
+	var report state.MachineReport
 	if m.Instance != nil {
-		out = append(out, m.Instance.Addresses...)
+		instance = *m.Instance
 	}
 	if m.Report != nil {
-		for _, a := range m.Report.Addresses {
-			if !slices.Contains(out, a) {
-				out = append(out, a)
-			}
-		}
+		report = *m.Report
 	}
-	return out
+	return state.MachineAddresses(instance, report)
 }
 
 func ports(open []state.OpenPort) []string {

@@ -95,6 +95,7 @@ var may = map[string]string{
 	"internal/sim":                "agent/resolve agent/unit charm controller/leader hooks hooks/run provider relation state state/coord state/memory",
 	"internal/socket":             "",
 	"internal/sshhost":            "provider",
+	"internal/nettest":            "",
 	"internal/sshtest":            "",
 	"internal/supervise":          "",
 	"internal/userapi":            "charm internal/version provider relation state",
