@@ -3,12 +3,18 @@ package machine
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/grigri/grigri/agent/enroll"
+	"github.com/grigri/grigri/internal/initscript"
 	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/state"
 )
@@ -16,35 +22,55 @@ import (
 // rules is the text of a table for nft; empty: no table.
 type rules string
 
-// filter keeps our table of a manual host's firewall as the controllers want it. Without their node the host's firewall is left alone.
-func (m *machine) filter(ctx context.Context) error {
+// filter keeps our table of a manual host's firewall as the controllers want it, and says whether there is one. Without their node the host's
+// firewall is left alone. The table is in a file as well, so that it is there as soon as the host starts again, and it is looked at now
+// and then: who loads the host's own rules may take all others away.
+func (m *machine) filter(ctx context.Context) (kept bool, err error) {
 	if !m.manual {
-		return nil
+		return false, nil
 	}
 	rec, err := state.ReadIf[state.Rules](ctx, m.Store, m.model.RulesPath(m.id))
 	if err != nil {
-		return fmt.Errorf("read the rules of machine %s: %w", m.id, err)
+		return false, fmt.Errorf("read the rules of machine %s: %w", m.id, err)
 	}
 	want := rules("")
 	if rec.Exists() {
 		want = table(rec.Value)
 	}
-	if m.rules != nil && want == *m.rules {
-		return nil
+	if m.rules != nil && want == *m.rules && (want == "" || exec.CommandContext(ctx, "nft", "list", "chain", "inet", "grigri", "input").Run() == nil) {
+		return want != "", nil
+	}
+	file := filepath.Join(enroll.Dir(m.DataDir, m.id), initscript.FirewallFile)
+	if err := keep(file, want); err != nil {
+		return false, fmt.Errorf("keep the rules of the host's firewall: %w", err)
 	}
 	if _, err := exec.LookPath("nft"); err != nil && want == "" {
-		return nil // nobody can have made a table
+		return false, nil // nobody can have made a table
 	}
 	cmd := exec.CommandContext(ctx, "nft", "-f", "-")
 	cmd.Stdin = strings.NewReader(noTable + string(want))
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("set the rules of the host's firewall with nft: %w: %s", err, strings.TrimSpace(string(out)))
+		return false, fmt.Errorf("set the rules of the host's firewall with nft: %w: %s", err, strings.TrimSpace(string(out)))
 	}
 	if m.rules != nil || want != "" {
 		m.log.Info("the host's firewall has other rules", "kept", want != "", "open", len(rec.Value.Ports))
 	}
 	m.rules = &want
-	return nil
+	return want != "", nil
+}
+
+// keep writes the file that nft reads when the host starts; without rules there is none.
+func keep(file string, r rules) error {
+	if r == "" {
+		if err := os.Remove(file); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	if err := os.WriteFile(file+".new", []byte(noTable+string(r)), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(file+".new", file)
 }
 
 // noTable takes the table away, also one that is not there. What nft reads at once happens at once.

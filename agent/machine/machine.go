@@ -177,9 +177,13 @@ func (m *machine) follow(ctx context.Context) error {
 		if err := m.replace(ctx); err != nil {
 			return err
 		}
-		if err := m.filter(ctx); err != nil { // units go on without it
+		kept, err := m.filter(ctx)
+		switch {
+		case err != nil: // units go on without it
 			m.log.Error("the host's firewall is not as it should be", "err", err)
 			again.Reset(maxRetry)
+		case kept:
+			again.Reset(lookAtRules)
 		}
 		select {
 		case <-ctx.Done():
@@ -209,6 +213,8 @@ func (m *machine) follow(ctx context.Context) error {
 const (
 	minRetry = 200 * time.Millisecond
 	maxRetry = 30 * time.Second
+
+	lookAtRules = 10 * time.Second
 )
 
 func sleep(ctx context.Context, d time.Duration) {

@@ -60,7 +60,7 @@ func (a *addHost) add(ctx context.Context, l login) error {
 	if err != nil {
 		return a.controller.explain(err)
 	}
-	config, err := a.c.sshConfig(a.target, l)
+	config, err := a.c.sshConfig(a.target, l, a.p)
 	if err != nil {
 		return err
 	}

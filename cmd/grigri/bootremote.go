@@ -79,12 +79,12 @@ func (b *bootstrap) find(cloud, where, credential string) error {
 }
 
 // reachManual logs in to the host.
-func (r *remote) reachManual(ctx context.Context) error {
+func (r *remote) reachManual(ctx context.Context, p *progress) error {
 	target, err := sshhost.ParseTarget(r.entry.Target)
 	if err != nil {
 		return err
 	}
-	config, err := r.c.sshConfig(target, r.login)
+	config, err := r.c.sshConfig(target, r.login, p)
 	if err != nil {
 		return err
 	}

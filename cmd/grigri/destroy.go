@@ -220,7 +220,7 @@ func (c *cli) killRemote(ctx context.Context, b book, dir string, entry bootstra
 	r := &remote{c: c, entry: entry, login: how}
 	defer r.close()
 	if entry.Target != "" {
-		if err := r.reachManual(ctx); err != nil {
+		if err := r.reachManual(ctx, c.progress()); err != nil {
 			return err
 		}
 		return install.Remove(ctx, r.host)

@@ -29,12 +29,15 @@ func (c *cli) loginFlags(cmd *cobra.Command) login {
 func (l login) given() bool { return *l.privateKey != "" || *l.hostKey != "" }
 
 // config is how to reach the target as this user does: with his keys, the hosts that he knows, and himself to be asked.
-func (c *cli) sshConfig(target sshhost.Target, l login) (sshhost.Config, error) {
+func (c *cli) sshConfig(target sshhost.Target, l login, p *progress) (sshhost.Config, error) {
 	store, err := c.openStore()
 	if err != nil {
 		return sshhost.Config{}, err
 	}
-	out := sshhost.Config{Target: target, HostKey: *l.hostKey, Trust: c.trustKey}
+	out := sshhost.Config{Target: target, HostKey: *l.hostKey, Trust: func(ctx context.Context, key sshhost.Fingerprint) error {
+		p.end()
+		return c.trustKey(ctx, key)
+	}}
 	home, _ := os.UserHomeDir() // without one there is nothing in it
 	if home != "" {
 		out.KnownHosts = append(out.KnownHosts, filepath.Join(home, ".ssh", "known_hosts"))
@@ -51,7 +54,10 @@ func (c *cli) sshConfig(target sshhost.Target, l login) (sshhost.Config, error) 
 		}
 	}
 	if tty(c.in) {
-		out.Ask = c.askSecret
+		out.Ask = func(ctx context.Context, prompt string) (string, error) {
+			p.end()
+			return c.askSecret(ctx, prompt)
+		}
 	}
 	return out, nil
 }

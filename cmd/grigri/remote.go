@@ -113,7 +113,7 @@ func (r *remote) start(ctx context.Context, p *progress) error {
 	defer cancel()
 	if r.entry.Target != "" {
 		p.say("connecting to %s", r.entry.Target)
-		return r.reachManual(ctx)
+		return r.reachManual(ctx, p)
 	}
 	req := provider.StartRequest{Controller: r.entry.UUID, Model: r.model, Machine: "0", Base: r.base, Constraints: r.constraints, Placement: r.placement,
 		Init: provider.Init{Script: []byte("#!/bin/sh\n:\n")}}

@@ -216,13 +216,13 @@ func (u *controllerUpgrade) host(ctx context.Context) (how install.Replacement, 
 	switch {
 	case u.ssh != "":
 		r.entry.Target = u.ssh
-		err = r.reachManual(ctx)
+		err = r.reachManual(ctx, u.c.progress())
 	case entry.DataDir != "":
 		r.host = thisHost{}
 		how.Data, how.Grigrid, how.First, how.Plain = entry.DataDir, u.daemon, "", true
 		how.Starter = programs.Controller(entry.DataDir).Sound // ours may be what does not come up
 	case entry.Target != "":
-		err = r.reachManual(ctx)
+		err = r.reachManual(ctx, u.c.progress())
 	case entry.UUID == "":
 		err = errors.New("it does not answer, and this client has not made it: say with --ssh [user@]host how to log in to its host")
 	default:

@@ -48,6 +48,7 @@ fetch() {
 
 install() {
 	[ -x "$agent" ] && return
+	[ -d "$home" ] || return 1 # it was removed
 	new=$tools/.$hash.new
 	rm -rf "$new" && mkdir -p "$new" || return 1
 	if [ ! -d "$tools/$hash" ]; then
@@ -69,6 +70,7 @@ enrol() {
 insist() {
 	n=1
 	until "$@"; do
+		[ -d "$home" ] || { say 'what was begun has been removed'; exit 1; }
 		case $n in [12]) wait=0.2 ;; [3-6]) wait=1 ;; *) wait=10 ;; esac
 		n=$((n + 1))
 		sleep $wait
@@ -141,7 +143,26 @@ TasksMax=infinity
 WantedBy=multi-user.target
 END
 	mv "/etc/systemd/system/$service.new" "/etc/systemd/system/$service"
+	firewall=grigri-firewall-$machine.service
+	[ -z "$removal" ] || cat >"/etc/systemd/system/$firewall" <<END
+[Unit]
+Description=grigri firewall of machine $machine
+ConditionPathExists=$home/firewall.nft
+DefaultDependencies=no
+After=local-fs.target nftables.service
+Wants=network-pre.target
+Before=network-pre.target shutdown.target
+Conflicts=shutdown.target
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'exec nft -f $home/firewall.nft'
+
+[Install]
+WantedBy=multi-user.target
+END
 	systemctl daemon-reload
+	[ -z "$removal" ] || systemctl enable "$firewall"
 	systemctl enable --now "$service"
 	[ -n "$removal" ] || forget
 else

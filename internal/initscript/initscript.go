@@ -26,6 +26,9 @@ var (
 // RemoveFile is, in a manual machine's own directory, the script that takes the agent off the host, for whoever has nothing else left.
 const RemoveFile = "remove.sh"
 
+// FirewallFile is there too, and is what nft loads when the host starts: the agent's table, if it is to keep one.
+const FirewallFile = "firewall.nft"
+
 // Manual is the Script of a machine that no provider has made. It leaves Removal where the agent finds it.
 func Manual(model, machine string, init provider.Init) []byte {
 	return script(model, machine, string(Removal(machine)), init)

@@ -2,6 +2,7 @@ set -u
 data=${GRIGRI_DATA_DIR:-/var/lib/juju}
 log=${GRIGRI_LOG_DIR:-/var/log/juju}
 service=grigri-machine-$machine.service
+firewall=grigri-firewall-$machine.service
 
 # agents prints the processes that run the agent's program.
 agents() {
@@ -15,7 +16,8 @@ agents() {
 if [ -e "/etc/systemd/system/$service" ]; then
 	systemctl --quiet disable "$service" || exit
 	[ -n "${GRIGRI_LEAVING:-}" ] || systemctl stop "$service" || exit
-	rm -f "/etc/systemd/system/$service"
+	[ ! -e "/etc/systemd/system/$firewall" ] || systemctl --quiet disable "$firewall" || exit
+	rm -f "/etc/systemd/system/$service" "/etc/systemd/system/$firewall"
 	systemctl daemon-reload
 fi
 if [ -z "${GRIGRI_LEAVING:-}" ]; then # the agent that leaves ends by itself, after this

@@ -88,6 +88,10 @@ var removeScript string
 // aptPackages is Debian's packages that a controller needs. Java's cannot be installed where an image has no directory for manuals.
 const aptPackages = "default-jre-headless libzookeeper-java"
 
+const installPackages = `export DEBIAN_FRONTEND=noninteractive
+[ -d /usr/share/man/man1 ] || { mkdir -p /usr/share/man/man1; trap 'rmdir /usr/share/man/man1 2>/dev/null' EXIT; }
+apt-get -qq update && apt-get -qq -y --no-install-recommends install `
+
 // Run brings the controller up and returns what its grigrid says of it, which holds the password of its first user.
 // What is there when it fails, Remove takes away.
 func Run(ctx context.Context, c Config) ([]byte, error) {
@@ -108,7 +112,7 @@ func Run(ctx context.Context, c Config) ([]byte, error) {
 	c.Begun()
 	if !f.Java || !f.ZooKeeper {
 		c.Say("installing Java and ZooKeeper with the machine's own apt")
-		if err := c.step(ctx, "install Java and ZooKeeper", "export DEBIAN_FRONTEND=noninteractive\nmkdir -p /usr/share/man/man1\napt-get -qq update && apt-get -qq -y --no-install-recommends install "+aptPackages); err != nil {
+		if err := c.step(ctx, "install Java and ZooKeeper", installPackages+aptPackages); err != nil {
 			return nil, fmt.Errorf("%w\nThe machine needs a network over which its apt can install %s, or an image that has them", err, aptPackages)
 		}
 	}

@@ -1,6 +1,6 @@
 echo "arch $(uname -m)"
 echo "now $(date +%s)"
-echo "disk $(df -Pk /var | awk 'NR == 2 { print $4 }')"
+echo "disk $(df -Pk /var/lib | awk 'NR == 2 { print $4 }')"
 awk '/^MemAvailable:/ { print "memory", $2 }' /proc/meminfo
 route=$(ip -o route get 192.0.2.1 2>/dev/null | sed -n 's/.* src \([^ ]*\).*/\1/p')
 [ -z "$route" ] || echo "address $route"

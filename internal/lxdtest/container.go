@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -15,8 +18,25 @@ const patience = 2 * time.Minute // for a container's boot, on a host with much 
 type Options struct {
 	UserData string            // for cloud-init, which runs it at the first boot
 	Config   map[string]string // further keys of LXD's
-	Image    string            // another one than Debian's
+	Devices  map[string]map[string]string
+	Image    string // another one than Debian's
 }
+
+// Java is the devices by which a container has this host's Java and ZooKeeper, so that no test has to fetch and install them. The program
+// is JavaProgram there.
+func Java() map[string]map[string]string {
+	out := map[string]map[string]string{}
+	dirs, _ := filepath.Glob("/etc/java-*") // the pattern is well-formed
+	for _, dir := range append(dirs, "/usr/lib/jvm", "/usr/share/java", "/usr/share/maven-repo") {
+		if _, err := os.Stat(dir); err == nil {
+			out[strings.ReplaceAll(dir[1:], "/", "-")] = map[string]string{"type": "disk", "source": dir, "path": dir, "readonly": "true"}
+		}
+	}
+	return out
+}
+
+// JavaProgram runs what is in Java's devices: the text of a file such as /usr/bin/java.
+const JavaProgram = "#!/bin/sh\nexec /usr/lib/jvm/default-java/bin/java \"$@\"\n"
 
 // A Container is one of the run's. It is removed at the end of the test that made it.
 type Container struct {
@@ -29,7 +49,7 @@ type Container struct {
 // Launch makes and starts a container, and waits until it has an address.
 func (s *Server) Launch(tb testing.TB, name string, o Options) *Container {
 	tb.Helper()
-	config := map[string]any{"config": map[string]string{}}
+	config := map[string]any{"config": map[string]string{}, "devices": o.Devices}
 	keys := config["config"].(map[string]string)
 	for k, v := range o.Config {
 		keys[k] = v

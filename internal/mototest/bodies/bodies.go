@@ -13,9 +13,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -232,22 +230,10 @@ func (w *World) end() {
 	}
 }
 
-// java is the devices by which a body has this host's Java and ZooKeeper, so that no test has to fetch and install them.
-func java() map[string]map[string]string {
-	out := map[string]map[string]string{}
-	dirs, _ := filepath.Glob("/etc/java-*") // the pattern is well-formed
-	for _, dir := range append(dirs, "/usr/lib/jvm", "/usr/share/java", "/usr/share/maven-repo") {
-		if _, err := os.Stat(dir); err == nil {
-			out[strings.ReplaceAll(dir[1:], "/", "-")] = map[string]string{"type": "disk", "source": dir, "path": dir, "readonly": "true"}
-		}
-	}
-	return out
-}
-
 // configuration is a container's, as lxc reads it. It may mount file systems, as an instance may; and use
 // loop devices from its first moment on, because what runs in it before one is added would not be let to it later.
 func (w *World) configuration(in types.Instance, data string) (string, error) {
-	devices := java()
+	devices := lxdtest.Java()
 	devices["eth0"] = map[string]string{"type": "nic", "name": "eth0", "network": w.network, "ipv4.address": aws.ToString(in.PrivateIpAddress)}
 	cgroup := "cgroup"
 	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil {

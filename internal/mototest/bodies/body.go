@@ -12,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+
+	"github.com/grigri/grigri/internal/lxdtest"
 )
 
 // A body is the container of one instance. Its name is the instance's id.
@@ -122,7 +124,7 @@ func (w *World) boot(in types.Instance) error {
 	if _, err := w.lxd.TryInput(text, "init", w.lxd.Image, id); err != nil {
 		return err
 	}
-	if _, err := w.lxd.TryInput("#!/bin/sh\nexec /usr/lib/jvm/default-java/bin/java \"$@\"\n", "file", "push", "--mode=0755", "--uid=0", "--gid=0", "-", id+"/usr/bin/java"); err != nil {
+	if _, err := w.lxd.TryInput(lxdtest.JavaProgram, "file", "push", "--mode=0755", "--uid=0", "--gid=0", "-", id+"/usr/bin/java"); err != nil {
 		return err
 	}
 	if _, err = w.lxd.Try("start", id); err != nil && !strings.Contains(err.Error(), "already running") {
