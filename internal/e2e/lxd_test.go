@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/grigri/grigri/controller/status"
 	"github.com/grigri/grigri/internal/lxdtest"
@@ -147,38 +146,10 @@ func (w lxdWorld) described() {
 // exposed connects from this host and from a container of another network, both outside of the machine's.
 func (w lxdWorld) exposed(stranger *lxdtest.Container) {
 	w.Helper()
-	address := w.now().Machines["0"].DNSName
-	reached := func() string {
-		var who []string
-		if conn, err := net.DialTimeout("tcp", address+":8080", 2*time.Second); err == nil {
-			conn.Close()
-			who = append(who, "host")
-		}
-		if _, err := stranger.Try("sh", "-c", "nc -w 2 "+address+" 8080 </dev/null"); err == nil {
-			who = append(who, "stranger")
-		}
-		return strings.Join(who, " ")
-	}
-	open := func(to string, args ...string) {
-		w.Helper()
-		w.must(args...)
-		w.eventually(strings.Join(args, " ")+" opens to: "+to, func() error {
-			if got := reached(); got != to {
-				return fmt.Errorf("it is reached by %q", got)
-			}
-			return nil
-		})
-	}
-	w.in("0", "for n in $(seq 100); do python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", 8080))' 2>/dev/null && exit; sleep 0.2; done; exit 1")
-	if got := reached(); got != "" {
-		w.Errorf("nothing is exposed, and it is reached by %s", got)
-	}
-	open("host stranger", "expose", "tenant")
-	open("stranger", "expose", "tenant", "--to-cidrs", stranger.Address+"/32")
-	open("host stranger", "expose", "tenant")
-	open("", "exec", "--unit", "tenant/0", "close-port 8080/tcp")
-	open("host stranger", "exec", "--unit", "tenant/0", "open-port 8080/tcp")
-	open("", "unexpose", "tenant")
+	w.in("0", "for n in $(seq 100); do python3 -c 'import socket\nfor p in 8080, 8081, 8082: socket.create_connection((\"127.0.0.1\", p))' 2>/dev/null && exit; sleep 0.2; done; exit 1")
+	x := exposure{w.environment, stranger, w.now().Machines["0"].DNSName}
+	x.endpoints()
+	x.opens("", "unexpose", "tenant")
 }
 
 // stored has storage of every kind. What a container cannot have says so, and can be removed.
