@@ -103,7 +103,7 @@ func (d *daemon) resources() archive.Dir { return archive.Dir(filepath.Join(d.Di
 
 func (d *daemon) newServer(stop func()) (*api.Server, error) {
 	return api.New(api.Config{
-		Store: d.Store, Key: d.Secrets.Key, Authority: d.Secrets.Authority, Charms: d.charms(), Agents: Agents(d.Dir), Resources: d.resources(), Logs: d.logs,
+		Store: d.Store, Key: d.Secrets.Key, Authority: d.Secrets.Authority, Charms: d.charms(), Agents: Agents(d.Dir), Resources: d.resources(), Plugins: Plugins(d.Dir), Logs: d.logs,
 		Providers: d.providers.of, Build: d.Build, Programs: d.Programs, Addresses: d.Addresses, Chroot: d.Chroot, Leads: d.leads.Load, Stop: stop, Log: d.Log,
 	})
 }

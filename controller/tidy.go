@@ -32,7 +32,7 @@ func (d *daemon) tidy(ctx context.Context) error {
 			return nil
 		}
 		now := time.Now()
-		err := errors.Join(trimRequests(ctx, d.Store, now.Add(-answersOld)), d.trimLogs(ctx), d.trimArchives(ctx, now))
+		err := errors.Join(trimRequests(ctx, d.Store, now.Add(-answersOld)), d.trimLogs(ctx), d.trimArchives(ctx, now), d.trimPlugins(ctx, now))
 		if err != nil && ctx.Err() == nil {
 			d.Log.Warn("tidy", "err", err)
 		}

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/grigri/grigri/controller/archive"
 	"github.com/grigri/grigri/controller/logs"
 	"github.com/grigri/grigri/internal/agentapi"
+	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/state"
 	"github.com/grigri/grigri/state/memory"
 )
@@ -28,6 +30,7 @@ func TestOnlyWhatNoOneNeedsIsRemoved(t *testing.T) {
 	used, unused := strings.Repeat("a", 64), strings.Repeat("b", 64)
 	tx.Create(m.CharmPath("web-0"), state.Charm{ID: charm.ID{Name: "web", SHA256: used}})
 	tx.Create(m.ResourcesPath(), nil)
+	tx.Create(state.CloudPath("rack"), provider.Cloud{Name: "rack", Type: "redfish", PluginHash: used})
 	tx.Create(m.ApplicationsPath(), nil)
 	tx.Create(m.ResourcePath("web", "data", 0), state.Resource{Charm: "web", Name: "data", SHA256: used})
 	for name, age := range map[string]time.Duration{"old": 2 * time.Hour, "new": time.Minute} {
@@ -40,7 +43,7 @@ func TestOnlyWhatNoOneNeedsIsRemoved(t *testing.T) {
 	d := &daemon{Config: Config{Dir: dir, Store: store}, logs: logs.Open(logs.Config{Dir: dir + "/logs"})}
 	defer d.logs.Close()
 	long := now.Add(-24 * time.Hour)
-	archives := map[string]archive.Dir{"charm": d.charms(), "resource": d.resources()}
+	archives := map[string]archive.Dir{"charm": d.charms(), "resource": d.resources(), "plugin": Plugins(dir)}
 	for _, in := range archives {
 		if err := os.MkdirAll(string(in), 0o700); err != nil {
 			t.Fatal(err)
@@ -72,7 +75,7 @@ func TestOnlyWhatNoOneNeedsIsRemoved(t *testing.T) {
 	if models, err := d.logs.Models(); err != nil || len(models) != 1 || models[0] != m {
 		t.Errorf("logs left: %v, %v", models, err)
 	}
-	if err := d.trimArchives(ctx, now); err != nil {
+	if err := errors.Join(d.trimArchives(ctx, now), d.trimPlugins(ctx, now)); err != nil {
 		t.Fatal(err)
 	}
 	for what, in := range archives {

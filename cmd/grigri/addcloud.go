@@ -37,17 +37,17 @@ func (c *cli) inBook(do func(*book) error) error {
 
 // checkType refuses clouds for which there is no provider, and pins the plugin that the client has for its type.
 func (c *cli) checkType(cloud provider.Cloud) (provider.Cloud, error) {
-	if cloud.PluginHash == "" && !slices.Contains(all.Types(), cloud.Type) {
+	if !slices.Contains(all.Types(), cloud.Type) {
 		s, err := c.openStore()
 		if err != nil {
 			return cloud, err
 		}
-		if cloud.PluginHash, err = all.PluginHash(s.dir, cloud.Type); err != nil {
+		if cloud, err = s.pin(cloud); err != nil {
 			return cloud, err
 		}
-	}
-	if !slices.Contains(all.Types(), cloud.Type) && cloud.PluginHash == "" {
-		return cloud, fmt.Errorf("cloud %q is of type %q, for which there is no provider: the types are: %s", cloud.Name, cloud.Type, joined(all.Types()))
+		if cloud.PluginHash == "" {
+			return cloud, fmt.Errorf("cloud %q is of type %q, for which there is no provider: the types are: %s, and those of the plugins in %s", cloud.Name, cloud.Type, joined(all.Types()), s.plugins())
+		}
 	}
 	if len(cloud.AuthTypes) == 0 {
 		cloud.AuthTypes = all.AuthTypes(cloud.Type)
@@ -101,6 +101,9 @@ func (c *cli) addCloudCommand() *cobra.Command {
 			return nil
 		}
 		return c.onController(s.controller, func(cl *client.Client, t target) error {
+			if err := c.sendPlugin(cmd.Context(), cl, t, cloud); err != nil {
+				return err
+			}
 			err := cl.AddCloud(cmd.Context(), cloud)
 			if client.IsCode(err, userapi.AlreadyExists) && *force {
 				err = cl.UpdateCloud(cmd.Context(), cloud)
@@ -219,6 +222,9 @@ func (c *cli) updateCloudCommand() *cobra.Command {
 			return nil
 		}
 		return c.onController(s.controller, func(cl *client.Client, t target) error {
+			if err := c.sendPlugin(cmd.Context(), cl, t, cloud); err != nil {
+				return err
+			}
 			if err := cl.UpdateCloud(cmd.Context(), cloud); err != nil {
 				return err
 			}

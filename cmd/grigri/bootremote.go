@@ -112,7 +112,7 @@ func (b *bootstrap) runRemote(ctx context.Context) (err error) {
 			return fmt.Errorf("the program %s must be beside grigrid: %w", name, err)
 		}
 	}
-	if err := r.open(b.store.dir); err != nil {
+	if err := r.open(b.store); err != nil {
 		return err
 	}
 	defer r.close()
@@ -124,7 +124,7 @@ func (b *bootstrap) runRemote(ctx context.Context) (err error) {
 			return fmt.Errorf("controller %q is being made, or was when that was interrupted: if no other bootstrap runs, \"%s kill-controller %s\" removes what is left", b.name, b.c.name, b.name)
 		}
 		k.bootstrap.Controllers[b.name] = r.entry
-		return nil
+		return b.store.keepPlugin(k, r.cloud.PluginHash, r.plugin)
 	})
 	if err != nil {
 		return err

@@ -208,7 +208,7 @@ func (c *cli) removeController(ctx context.Context, t target, how login) error {
 		}
 	}
 	if entry.UUID != "" {
-		if err := c.killRemote(ctx, b, t.store.dir, entry, how); err != nil {
+		if err := c.killRemote(ctx, b, t.store, entry, how); err != nil {
 			return fmt.Errorf("remove controller %q: %w", t.controller, err)
 		}
 	}
@@ -216,7 +216,7 @@ func (c *cli) removeController(ctx context.Context, t target, how login) error {
 }
 
 // killRemote ends everything that there is of a controller elsewhere: with this client's credential, whether or not the controller answers.
-func (c *cli) killRemote(ctx context.Context, b book, dir string, entry bootstrapEntry, how login) error {
+func (c *cli) killRemote(ctx context.Context, b book, s clientStore, entry bootstrapEntry, how login) error {
 	r := &remote{c: c, entry: entry, login: how}
 	defer r.close()
 	if entry.Target != "" {
@@ -225,7 +225,7 @@ func (c *cli) killRemote(ctx context.Context, b book, dir string, entry bootstra
 		}
 		return install.Remove(ctx, r.host)
 	}
-	if err := r.reopen(b, dir); err != nil {
+	if err := r.reopen(b, s); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, stopPatience)

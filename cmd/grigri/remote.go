@@ -33,6 +33,7 @@ type remote struct {
 	model       string            // the UUID of the controllers' own model
 	started     bool              // something of ours may be there
 	provider    provider.Provider // nil: manual
+	plugin      string            // the file of its program, if it is one of its own
 	there       provider.Spec     // the cloud as the controller on the machine reaches it
 	instance    provider.Instance
 	host        provider.Host
@@ -46,18 +47,21 @@ const (
 )
 
 // open opens the provider of the entry's cloud, as the entry's credential.
-func (r *remote) open(dir string) error {
+func (r *remote) open(s clientStore) error {
 	if r.entry.Target != "" {
 		return nil
 	}
 	var err error
+	if r.plugin, err = s.pluginOf(r.cloud); err != nil {
+		return err
+	}
 	spec := provider.Spec{Cloud: r.cloud, Region: r.entry.Region, Credential: r.credential}
-	r.provider, err = all.Open(spec, all.Config{Dir: filepath.Join(dir, "providers")})
+	r.provider, err = all.Open(spec, all.Config{Dir: filepath.Join(s.dir, "providers"), Plugins: s.plugins(), Kept: string(s.kept())})
 	return err
 }
 
 // reopen opens the provider of a controller that is there, as the credential that it was made with.
-func (r *remote) reopen(b book, dir string) (err error) {
+func (r *remote) reopen(b book, s clientStore) (err error) {
 	if r.entry.Definition == nil {
 		return fmt.Errorf("this client does not know what cloud %q is: its file bootstrap-config.yaml is not whole", r.entry.Cloud)
 	}
@@ -70,7 +74,7 @@ func (r *remote) reopen(b book, dir string) (err error) {
 			return err
 		}
 	}
-	return r.open(dir)
+	return r.open(s)
 }
 
 func (r *remote) close() {
@@ -294,7 +298,7 @@ func (r *remote) installation(b *bootstrap, daemon string, p *progress) install.
 		}
 		settings[k] = v
 	}
-	return install.Config{Host: r.host, Name: b.name, UUID: r.entry.UUID, Model: r.model, Definition: d, Files: programFiles(daemon), Arch: runtime.GOARCH, Addresses: r.addresses(),
+	return install.Config{Host: r.host, Name: b.name, UUID: r.entry.UUID, Model: r.model, Definition: d, Files: programFiles(daemon), Plugin: r.plugin, Arch: runtime.GOARCH, Addresses: r.addresses(),
 		Port: port, Settings: settings, Flags: b.daemonFlags, Say: func(step string) { p.say("%s", step) }, Begun: func() { r.started = true }, Now: time.Now}
 }
 

@@ -238,7 +238,7 @@ func (u *controllerUpgrade) host(ctx context.Context) (how install.Replacement, 
 
 // reach reaches the controller's instance through its provider.
 func (u *controllerUpgrade) reach(ctx context.Context, b book, r *remote) error {
-	if err := r.reopen(b, u.target.store.dir); err != nil {
+	if err := r.reopen(b, u.target.store); err != nil {
 		return err
 	}
 	hoster, ok := r.provider.(provider.Hoster)

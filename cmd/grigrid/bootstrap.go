@@ -20,6 +20,7 @@ import (
 	"github.com/grigri/grigri/controller"
 	"github.com/grigri/grigri/internal/install"
 	"github.com/grigri/grigri/internal/pki"
+	"github.com/grigri/grigri/internal/userapi"
 	"github.com/grigri/grigri/provider/all"
 	"github.com/grigri/grigri/state"
 	"github.com/grigri/grigri/state/zk"
@@ -149,7 +150,7 @@ func (b *bootstrap) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{"authority.pem", "ca.pem", "key", "founding.json", zkDir, lockFile} {
+	for _, name := range []string{"authority.pem", "ca.pem", "key", "founding.json", "plugins", zkDir, lockFile} {
 		if name == lockFile || !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == name }) {
 			made = append(made, filepath.Join(b.dir, name))
 		}
@@ -200,9 +201,27 @@ func (b *bootstrap) define(c *controller.BootstrapConfig) error {
 	if d.Cloud.Name != b.config.Cloud {
 		return fmt.Errorf("%s defines cloud %q, not %q", b.definition, d.Cloud.Name, b.config.Cloud)
 	}
+	if d.Plugin != "" {
+		if err := keepPlugin(b.dir, d); err != nil {
+			return err
+		}
+	}
 	c.Definition, c.Credential = d.Cloud, d.Credential
 	c.Host = &state.FirstHost{Instance: d.Instance, Manual: d.Manual, Base: d.Base}
 	b.config.Type = d.Cloud.Type
+	return nil
+}
+
+// keepPlugin takes over the program of the cloud's provider.
+func keepPlugin(dir string, d install.Definition) error {
+	f, err := os.Open(d.Plugin)
+	if err != nil {
+		return fmt.Errorf("take over the plugin of cloud %q: %w", d.Cloud.Name, err)
+	}
+	defer f.Close()
+	if err := controller.Plugins(dir).PutProgram(d.Cloud.PluginHash, f, userapi.MaxPlugin); err != nil {
+		return fmt.Errorf("take over the plugin of cloud %q: %w", d.Cloud.Name, err)
+	}
 	return nil
 }
 

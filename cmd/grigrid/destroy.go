@@ -99,7 +99,7 @@ func endMachines(ctx context.Context, dir string, c config, log *slog.Logger) er
 	if err != nil {
 		return err
 	}
-	p, err := all.Open(c.spec(), all.Config{Dir: dir, Agent: filepath.Join(beside, "grigri-agent"), Log: log})
+	p, err := all.Open(c.spec(), all.Config{Dir: dir, Kept: string(controller.Plugins(dir)), Agent: filepath.Join(beside, "grigri-agent"), Log: log})
 	if err != nil {
 		return err
 	}

@@ -181,7 +181,7 @@ func (d *daemon) control(ctx context.Context, servers []string) error {
 	}
 	d.agent = hash
 	debug.FreeOSMemory() // packing takes many times what the controller needs from here on
-	conf := all.Config{Dir: d.dir, Agent: filepath.Join(beside, "grigri-agent"), Archive: filepath.Join(string(controller.Agents(d.dir)), hash), Log: d.log}
+	conf := all.Config{Dir: d.dir, Kept: string(controller.Plugins(d.dir)), Agent: filepath.Join(beside, "grigri-agent"), Archive: filepath.Join(string(controller.Agents(d.dir)), hash), Log: d.log}
 	store, err := d.open(ctx, servers)
 	if err != nil {
 		if ctx.Err() != nil {

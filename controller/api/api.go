@@ -46,6 +46,7 @@ type Config struct {
 	Authority pki.Authority
 	Charms    archive.Dir
 	Resources archive.Dir
+	Plugins   archive.Dir // programs of providers, pinned by clouds
 	Agents    archive.Dir // what every machine may fetch before anyone knows it
 	Logs      *logs.Store
 	Providers func(context.Context, state.Place) (provider.Provider, error) // of a place, as the tree describes it now
@@ -74,7 +75,7 @@ func New(c Config) (*Server, error) {
 	switch {
 	case c.Store == nil, c.Logs == nil, c.Providers == nil:
 		return nil, errors.New("the API needs a store, logs and providers")
-	case c.Charms == "" || c.Agents == "" || c.Resources == "":
+	case c.Charms == "" || c.Agents == "" || c.Resources == "" || c.Plugins == "":
 		return nil, errors.New("the API needs directories for archives")
 	}
 	if c.Now == nil {

@@ -21,6 +21,8 @@ func Routes() []Route {
 		{Pattern: userapi.CloudRoute, Access: Reader, Handle: showCloud},
 		{Pattern: userapi.UpdateCloudRoute, Access: Admin, Handle: updateCloud},
 		{Pattern: userapi.RemoveCloudRoute, Access: Admin, Handle: removeCloud},
+		{Pattern: userapi.PluginRoute, Access: Reader, Handle: showPlugin},
+		{Pattern: userapi.UploadPluginRoute, Access: Admin, Handle: uploadPlugin, Patient: true}, // who may do that runs what he likes on the controller's machine
 		{Pattern: userapi.CredentialsRoute, Access: Reader, Handle: listCredentials},
 		{Pattern: userapi.PutCredentialRoute, Access: Reader, Handle: putCredential}, // his own
 		{Pattern: userapi.RemoveCredentialRoute, Access: Reader, Handle: removeCredential},

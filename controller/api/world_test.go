@@ -89,7 +89,7 @@ func newWorld(t *testing.T) *world {
 	w.commit(tx)
 
 	dir := t.TempDir()
-	w.server, err = api.New(api.Config{Store: w.store, Key: w.key, Authority: w.authority, Charms: archive.Dir(dir + "/charms"), Agents: archive.Dir(dir + "/agents"), Resources: archive.Dir(dir + "/resources"),
+	w.server, err = api.New(api.Config{Store: w.store, Key: w.key, Authority: w.authority, Charms: archive.Dir(dir + "/charms"), Agents: archive.Dir(dir + "/agents"), Resources: archive.Dir(dir + "/resources"), Plugins: archive.Dir(dir + "/plugins"),
 		Logs: logs.Open(logs.Config{Dir: dir + "/logs"}), Providers: func(context.Context, state.Place) (provider.Provider, error) { return sheller{}, nil }, Chroot: "/grigri",
 		Log:       slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Addresses: state.Addresses{API: []string{"127.0.0.1:17070"}, ZooKeeper: []string{"127.0.0.1:2181"}, AgentHash: "abc"}})

@@ -60,6 +60,27 @@ func (d Dir) Open(hash string) (*os.File, int64, error) {
 // Put keeps what r gives under hash, once check, which may be nil, has found no fault with it. It wraps ErrHash, ErrTooLarge or ErrFull,
 // or the error of check; then it leaves nothing behind. An archive that is there already is left as it is, and checked.
 func (d Dir) Put(hash string, r io.Reader, limit int64, check func(io.ReaderAt, int64) error) error {
+	return d.put(hash, r, limit, 0o600, check)
+}
+
+// PutProgram is Put for a program, which can then be run from where it is: Program says where. Nobody but its owner can change it.
+func (d Dir) PutProgram(hash string, r io.Reader, limit int64) error {
+	return d.put(hash, r, limit, 0o700, nil)
+}
+
+// Program is the path of a program that was put. It wraps ErrNotFound.
+func (d Dir) Program(hash string) (string, error) {
+	path, err := d.path(hash)
+	if err == nil {
+		_, err = os.Stat(path)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("program %s: %w", hash, ErrNotFound)
+	}
+	return path, err
+}
+
+func (d Dir) put(hash string, r io.Reader, limit int64, mode fs.FileMode, check func(io.ReaderAt, int64) error) error {
 	path, err := d.path(hash)
 	if err != nil {
 		return err
@@ -72,6 +93,9 @@ func (d Dir) Put(hash string, r io.Reader, limit int64, check func(io.ReaderAt, 
 		return fmt.Errorf("keep archive %s: %w", hash, space(err))
 	}
 	err = fill(f, hash, r, limit, check)
+	if err == nil {
+		err = f.Chmod(mode)
+	}
 	if err2 := f.Close(); err == nil {
 		err = space(err2)
 	}

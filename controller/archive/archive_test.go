@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -33,6 +34,30 @@ func TestWhatIsPutCanBeOpened(t *testing.T) {
 	data, err := io.ReadAll(f)
 	if err != nil || string(data) != "abc" || size != 3 {
 		t.Fatalf("opened %q of %d bytes: %v", data, size, err)
+	}
+}
+
+func TestAProgramCanBeRun(t *testing.T) {
+	d := Dir(t.TempDir() + "/programs")
+	const text = "#!/bin/sh\necho run"
+	if _, err := d.Program(hash(text)); !errors.Is(err, ErrNotFound) {
+		t.Fatalf("one that is not there: %v", err)
+	}
+	if err := d.PutProgram(hash(text), strings.NewReader(text), 3); !errors.Is(err, ErrTooLarge) {
+		t.Fatalf("one that is too large: %v", err)
+	}
+	if err := d.PutProgram(hash(text), strings.NewReader(text), 100); err != nil {
+		t.Fatal(err)
+	}
+	path, err := d.Program(hash(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(path).Output(); err != nil || string(out) != "run\n" {
+		t.Errorf("it says %q, %v", out, err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o700 {
+		t.Errorf("it is %v, %v", info.Mode(), err)
 	}
 }
 

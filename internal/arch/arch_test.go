@@ -103,7 +103,7 @@ var may = map[string]string{
 	"internal/yamltext":           "",
 	"internal/bench":              "*",
 	"internal/lxdtest/lxdenv":     "internal/lxdtest",
-	"cmd/grigri":                  "charm charm/unpack controller/client controller/status internal/agentapi internal/bundle internal/install internal/manual internal/programs internal/sshhost internal/userapi internal/version provider provider/all relation state",
+	"cmd/grigri":                  "charm charm/unpack controller/archive controller/client controller/status internal/agentapi internal/bundle internal/install internal/manual internal/programs internal/sshhost internal/userapi internal/version provider provider/all relation state",
 	"cmd/grigrid":                 "controller internal/install internal/pki internal/programs internal/supervise internal/userapi internal/version provider provider/all state state/zk state/zkserver",
 	"cmd/grigri-agent":            "agent/commands agent/enroll agent/machine internal/pki internal/programs internal/reaper internal/version state state/zk",
 	"cmd/hooktool":                "hooks/tool",

@@ -12,6 +12,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,6 +31,7 @@ const (
 
 	base       = "/var/lib/grigri" // its existence says that the machine is somebody's
 	definition = base + "/definition.json"
+	plugin     = base + "/plugin"
 	result     = base + "/result.json"
 )
 
@@ -41,6 +43,7 @@ type Definition struct {
 	Instance   provider.Instance    `json:"instance"`             // the controller's own
 	Manual     string               `json:"manual,omitempty"`     // how a user logs in there, if no provider has made it
 	Base       string               `json:"base,omitempty"`
+	Plugin     string               `json:"plugin,omitempty"` // the file of the cloud's provider, on the controller's machine; Run sets it
 }
 
 // Config says which controller to bring up, and where.
@@ -50,6 +53,7 @@ type Config struct {
 	Model      string // the UUID of the controllers' own model
 	Definition Definition
 	Files      map[string]string // the programs by name: grigrid, grigri-agent, hooktool
+	Plugin     string            // the file of the program of the cloud's provider, if that is a plugin
 	Arch       string            // that they are for, as Go names it
 	Addresses  []string          // at which the host is known to be reached
 	Port       int               // of the API; zero: APIPort
@@ -118,7 +122,13 @@ func Run(ctx context.Context, c Config) ([]byte, error) {
 	}
 	c.Say("putting the programs there")
 	for _, name := range slices.Sorted(maps.Keys(c.Files)) {
-		if err := c.put(ctx, name); err != nil {
+		if err := c.put(ctx, Programs+"/"+name, c.Files[name], 0o755); err != nil {
+			return nil, err
+		}
+	}
+	if c.Plugin != "" {
+		c.Definition.Plugin = plugin
+		if err := c.put(ctx, plugin, c.Plugin, 0o600); err != nil {
 			return nil, err
 		}
 	}
@@ -161,14 +171,14 @@ func Remove(ctx context.Context, h provider.Host) error {
 	return nil
 }
 
-func (c Config) put(ctx context.Context, name string) error {
-	file, err := os.Open(c.Files[name])
+func (c Config) put(ctx context.Context, to, from string, mode uint32) error {
+	file, err := os.Open(from)
 	if err != nil {
-		return fmt.Errorf("put %s on the machine: %w", name, err)
+		return fmt.Errorf("put %s on the machine: %w", filepath.Base(from), err)
 	}
 	defer file.Close()
-	if err := c.Host.Put(ctx, Programs+"/"+name, 0o755, file); err != nil {
-		return &StepError{Step: "put " + name + " on the machine", Err: err}
+	if err := c.Host.Put(ctx, to, mode, file); err != nil {
+		return &StepError{Step: "put " + filepath.Base(from) + " on the machine", Err: err}
 	}
 	return nil
 }
@@ -206,7 +216,7 @@ func (c Config) bootstrap(ctx context.Context, f facts) ([]byte, error) {
 	for i, a := range args {
 		args[i] = quote(a)
 	}
-	if err := c.step(ctx, "make the controller", "mkdir -p -m 700 "+Data+" && trap 'rm -f "+definition+"' EXIT && "+strings.Join(args, " ")); err != nil {
+	if err := c.step(ctx, "make the controller", "mkdir -p -m 700 "+Data+" && trap 'rm -f "+definition+" "+plugin+"' EXIT && "+strings.Join(args, " ")); err != nil {
 		return nil, err
 	}
 	var out bytes.Buffer

@@ -10,6 +10,8 @@ import (
 // The routes of clouds and credentials. {credential} is a name, which stands for the caller's own; a superuser may say user/name.
 const (
 	CloudsRoute           = "GET /v1/clouds"                                     // -> []provider.Cloud
+	PluginRoute           = "GET /v1/plugins/{hash}"                             // whether the program of a provider is there: SHA-256
+	UploadPluginRoute     = "PUT /v1/plugins/{hash}"                             // the body is the program
 	AddCloudRoute         = "POST /v1/clouds"                                    // provider.Cloud
 	CloudRoute            = "GET /v1/clouds/{cloud}"                             // -> provider.Cloud
 	UpdateCloudRoute      = "PUT /v1/clouds/{cloud}"                             // provider.Cloud
@@ -20,6 +22,9 @@ const (
 	SetCredentialRoute    = "PUT /v1/models/{model}/credential"                  // SetCredential
 	RetryRoute            = "POST /v1/models/{model}/retry-provisioning"         // RetryProvisioning -> AddedMachines: those that are asked for again
 )
+
+// MaxPlugin is how large the program of a provider may be.
+const MaxPlugin = 256 << 20
 
 // A Credential is a user's credential for a cloud. What its attributes say is only there if it was asked for.
 type Credential struct {

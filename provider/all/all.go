@@ -2,6 +2,7 @@
 package all
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,9 @@ import (
 
 // Config is what providers are given besides what users say of a cloud. Each takes what it needs.
 type Config struct {
-	Dir     string // for files of the providers' own; plugins are in the directory plugins below it
+	Dir     string // for files of the providers' own
+	Plugins string // the directory of plugins by name; if empty, "plugins" in Dir
+	Kept    string // the directory of plugins by their SHA-256, which come first; may be empty
 	Agent   string // the program grigri-agent
 	Archive string // the file of the agent's archive
 	Log     *slog.Logger
@@ -67,14 +70,24 @@ func Open(spec provider.Spec, c Config) (provider.Provider, error) {
 	case "lxd":
 		return lxd.Open(lxd.Config{Spec: spec, Log: c.Log})
 	}
-	file := plugin.File(filepath.Join(c.Dir, "plugins"), spec.Cloud.Type)
-	if _, err := os.Stat(file); err == nil && validType(spec.Cloud.Type) {
-		return plugin.Open(plugin.Config{File: file, Spec: spec, Log: c.Log})
+	if !validType(spec.Cloud.Type) {
+		return nil, noProvider(spec.Cloud)
 	}
-	if spec.Cloud.PluginHash != "" {
-		return nil, fmt.Errorf("cloud %q needs the plugin %s: put it there, executable, with the SHA-256 %s", spec.Cloud.Name, file, spec.Cloud.PluginHash)
+	hash := strings.ToLower(spec.Cloud.PluginHash)
+	named := plugin.File(cmp.Or(c.Plugins, filepath.Join(c.Dir, "plugins")), spec.Cloud.Type)
+	for _, file := range []string{filepath.Join(c.Kept, filepath.Base(hash)), named} {
+		if _, err := os.Stat(file); err == nil && (file == named || c.Kept != "" && hash != "") {
+			return plugin.Open(plugin.Config{File: file, Spec: spec, Log: c.Log})
+		}
 	}
-	return nil, fmt.Errorf("cloud %q is of type %q, for which there is no provider: the types are: %s", spec.Cloud.Name, spec.Cloud.Type, strings.Join(Types(), ", "))
+	if hash != "" {
+		return nil, fmt.Errorf("cloud %q needs the plugin with the SHA-256 %s: send it with update-cloud, from a client that has it, or put it there, executable: %s", spec.Cloud.Name, hash, named)
+	}
+	return nil, noProvider(spec.Cloud)
+}
+
+func noProvider(c provider.Cloud) error {
+	return fmt.Errorf("cloud %q is of type %q, for which there is no provider: the types are: %s", c.Name, c.Type, strings.Join(Types(), ", "))
 }
 
 // validType says whether a type can be in the name of a plugin's program.
@@ -82,16 +95,17 @@ func validType(t string) bool {
 	return t != "" && strings.Trim(t, "abcdefghijklmnopqrstuvwxyz0123456789-") == "" && !slices.Contains(Types(), t)
 }
 
-// PluginHash is the hash of the plugin for the type of cloud in a client's or controller's directory; "" if there is none.
-func PluginHash(dir, cloudType string) (string, error) {
+// FindPlugin is the plugin for a type of cloud in a directory of plugins, and its hash; "" if there is none.
+func FindPlugin(plugins, cloudType string) (file, hash string, err error) {
 	if !validType(cloudType) {
-		return "", nil
+		return "", "", nil
 	}
-	hash, err := plugin.Hash(plugin.File(filepath.Join(dir, "plugins"), cloudType))
+	file = plugin.File(plugins, cloudType)
+	hash, err = plugin.Hash(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+		return "", "", nil
 	}
-	return hash, err
+	return file, hash, err
 }
 
 // Finish makes a credential that has to be traded for another one, such as a token, into that one. Any other it returns as it is.

@@ -68,7 +68,7 @@ func Open(c Config) (provider.Provider, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	name := filepath.Base(c.File)
+	name := Prefix + c.Spec.Cloud.Type // the file may be named otherwise
 	if c.Spec.Cloud.PluginHash == "" {
 		return nil, fmt.Errorf("open plugin %s: cloud %q has no hash of it: say with plugin-hash which program you trust", name, c.Spec.Cloud.Name)
 	}
@@ -227,7 +227,15 @@ func (l *logLines) Write(p []byte) (int, error) {
 		}
 		l.rest = rest
 		if strings.TrimSpace(line) != "" {
-			l.log.Info("a plugin says", "plugin", l.name, "line", line)
+			l.log.Log(context.Background(), levelOf(line), "a plugin says", "plugin", l.name, "line", line)
 		}
 	}
+}
+
+// levelOf is Info, but for what go-plugin itself says in a plugin's process of its own beginnings.
+func levelOf(line string) slog.Level {
+	if strings.HasPrefix(line, `{"@level":"debug"`) {
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
 }
