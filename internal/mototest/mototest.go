@@ -20,10 +20,15 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/grigri/grigri/internal/pyenv"
 )
 
 //go:embed launch.py
 var launch string
+
+//go:embed requirements.txt
+var requirements []byte
 
 // The owners of the images that there are, as in the real cloud.
 const (
@@ -70,14 +75,7 @@ type Server struct {
 // Start starts a server, which ends with the test. Without moto the test is skipped, or fails where CI is set.
 func Start(t *testing.T) *Server {
 	t.Helper()
-	python, err := install()
-	if err != nil && os.Getenv("CI") == "" {
-		t.Skipf("moto cannot be had here: %v", err)
-	}
-	if err != nil {
-		t.Fatalf("moto cannot be had here: %v", err)
-	}
-	backend, err := run(t, python)
+	backend, err := run(t, pyenv.Need(t, "mototest", "python3", requirements).Python)
 	if err != nil {
 		t.Fatalf("start moto: %v", err)
 	}

@@ -1,20 +1,17 @@
 package pycharms
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/grigri/grigri/hooks/run"
+	"github.com/grigri/grigri/internal/pyenv"
 )
 
 // Which of the installed packages each charm carries, and where: as the tools that build such charms put them.
@@ -64,71 +61,18 @@ func assemble(t *testing.T, libraries, name string) string {
 	return dir
 }
 
-// libraries is a directory with the packages of testdata/requirements.txt, made once and kept below the project's build directory.
+// libraries is a directory with the packages of testdata/requirements.txt.
 func libraries(t *testing.T) string {
 	t.Helper()
-	dir, err := install()
-	if err != nil && os.Getenv("CI") == "" {
-		t.Skipf("the Python libraries cannot be had here: %v", err)
-	}
-	if err != nil {
-		t.Fatalf("the Python libraries cannot be had here: %v", err)
-	}
-	return dir
-}
-
-func install() (dir string, err error) {
 	python, err := pythonOfHooks()
 	if err != nil {
-		return "", err
-	}
-	version, err := exec.Command(python, "-c", "import sys; print(sys.implementation.cache_tag)").Output()
-	if err != nil {
-		return "", fmt.Errorf("ask %s for its version: %w", python, err)
+		t.Fatal(err)
 	}
 	wanted, err := os.ReadFile("testdata/requirements.txt")
 	if err != nil {
-		return "", err
+		t.Fatal(err)
 	}
-	root, err := filepath.Abs("../../build/pycharms")
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(append(version, wanted...))
-	dir = filepath.Join(root, hex.EncodeToString(sum[:6]))
-	if err := os.MkdirAll(root, 0o755); err != nil {
-		return "", err
-	}
-	lock, err := os.OpenFile(filepath.Join(root, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return "", err
-	}
-	defer lock.Close()
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		return "", fmt.Errorf("wait for the other that installs Python libraries: %w", err)
-	}
-	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-		return dir, err
-	}
-	fresh := dir + ".new"
-	if err := os.RemoveAll(fresh); err != nil {
-		return "", err
-	}
-	tool := filepath.Join(root, "venv")
-	if out, err := exec.Command(python, "-m", "venv", tool).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("make a virtual environment (Debian: apt install python3-venv): %w\n%s", err, out)
-	}
-	for try := 1; ; try++ {
-		cmd := exec.Command(filepath.Join(tool, "bin/pip"), "install", "--quiet", "--disable-pip-version-check", "--no-compile",
-			"--target", fresh, "--upgrade", "-r", "testdata/requirements.txt")
-		out, err := cmd.CombinedOutput()
-		if err == nil {
-			return dir, os.Rename(fresh, dir)
-		}
-		if try == 3 {
-			return "", fmt.Errorf("pip install -r internal/pycharms/testdata/requirements.txt, tried %d times: %w\n%s", try, err, out)
-		}
-	}
+	return pyenv.Need(t, "pycharms", python, wanted).Packages
 }
 
 // pythonOfHooks is the python3 that a hook finds.

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/grigri/grigri/internal/pyenv"
 	"github.com/grigri/grigri/internal/wiretest"
 	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/provider/plugin/plugintest"
@@ -31,28 +32,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-const version = "sushy-tools==2.2.0"
-
-// python has sushy-tools, an independent emulator of Redfish, which is installed once.
-func python(t *testing.T) string {
-	t.Helper()
-	dir, err := filepath.Abs("../../build/venv-" + version)
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := filepath.Join(dir, "done")
-	if _, err := os.Stat(done); err != nil {
-		for _, args := range [][]string{{"python3", "-m", "venv", dir}, {dir + "/bin/pip", "install", "-q", version}, {"touch", done}} {
-			if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
-				if os.Getenv("CI") == "" {
-					t.Skipf("sushy-tools cannot be had here: %v: %s", err, out)
-				}
-				t.Fatalf("sushy-tools cannot be had here: %v: %s", err, out)
-			}
-		}
-	}
-	return dir + "/bin/python"
-}
+// emulator is an independent emulator of Redfish.
+const emulator = "sushy-tools==2.2.0"
 
 // launch runs the emulator. Its servers obey at once, and not after a random time of up to eleven seconds.
 const launch = `import random, sys
@@ -86,7 +67,7 @@ func emulate(t *testing.T, names ...string) map[string]string {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(python(t), "-c", launch, "--config", config)
+	cmd := exec.Command(pyenv.Need(t, "redfish", "python3", []byte(emulator)).Python, "-c", launch, "--config", config)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var said strings.Builder
 	cmd.Stdout, cmd.Stderr = &said, &said
