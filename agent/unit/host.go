@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/grigri/grigri/agent/debug"
 	"github.com/grigri/grigri/agent/place"
 	"github.com/grigri/grigri/charm"
 	"github.com/grigri/grigri/charm/unpack"
@@ -158,6 +159,9 @@ func (h *Host) Run(ctx context.Context, r Request) (run.Result, hooks.Effects, e
 	}
 	res, err := run.Run(running, run.Config{
 		Hook: r.Hook, Token: session.Token(), Mask: session.Mask, Facts: r.Facts, CharmDir: h.CharmDir(), ToolsDir: h.Tools, Socket: h.socket(),
+		Debug: func(ctx context.Context, w run.Window) (int, bool, error) {
+			return debug.Ask(ctx, h.Agent, debug.Hook(w))
+		},
 		Log: func(module, level, line string) {
 			r.Lines(Line{Time: r.Now(), Entity: r.Facts.Unit.Tag(), Level: level, Module: module, Message: line})
 		},

@@ -163,6 +163,9 @@ func machineLock(ctx context.Context, stdout io.Writer) error {
 	return err
 }
 
+// ownDataDir is the data directory on machines that are ours alone.
+const ownDataDir = "/var/lib/juju"
+
 // dataDir is where the machine's agents keep what is theirs: we are installed below it.
 func dataDir() string {
 	if exe, err := os.Executable(); err == nil {
@@ -170,7 +173,7 @@ func dataDir() string {
 			return filepath.Dir(tools)
 		}
 	}
-	return "/var/lib/juju"
+	return ownDataDir
 }
 
 // unitDir is the directory of a unit: web/0 or unit-web-0. Without a name it is that of the only one.

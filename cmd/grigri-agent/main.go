@@ -28,6 +28,8 @@ const usage = `grigri-agent runs a machine of a grigri model. Its commands are c
   grigri-agent enrol --data-dir DIR ...  trade the token in GRIGRI_TOKEN for the machine's identity
   grigri-agent supervise --dir DIR -- COMMAND...
                                          keep COMMAND running, and end all that it has started
+  grigri-agent debug --unit UNIT [--at WHERE] [NAME...]
+                                         run hooks of the unit by hand, in a tmux at this terminal
   grigri-agent version                   print the version
 `
 
@@ -69,6 +71,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		err = runMachine(ctx, args[2:], stderr)
 	case "enrol":
 		err = enrol(ctx, args[2:], stderr)
+	case "debug":
+		err = debugUnit(ctx, args[2:], stderr)
 	case "supervise":
 		err = reaper.Main(ctx, args[2:], func() []string { return append(os.Environ(), bootVariable+"="+newID()) }, stderr)
 	case "version", "--version":

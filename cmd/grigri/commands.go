@@ -60,6 +60,8 @@ func (c *cli) addCommands(root *cobra.Command) {
 		c.statusCommand(),
 		c.debugLogCommand(),
 		c.sshCommand(),
+		c.debugHooksCommand(),
+		c.debugCodeCommand(),
 		c.execCommand(),
 		c.runCommand(),
 		c.actionsCommand(),

@@ -48,13 +48,13 @@ func (c *cli) sshCommand() *cobra.Command {
 		if len(words) > 0 && words[0] == "--" {
 			words = words[1:]
 		}
-		return c.openShell(cmd.Context(), name, shell, words)
+		return c.openShell(cmd.Context(), name, shell, words, len(words) == 0)
 	}
 	return cmd
 }
 
-func (c *cli) openShell(ctx context.Context, name string, shell userapi.Shell, words []string) error {
-	argv, interactive := shell.Command, len(words) == 0
+func (c *cli) openShell(ctx context.Context, name string, shell userapi.Shell, words []string, interactive bool) error {
+	argv := shell.Command
 	if len(shell.Inside) > 0 {
 		words = []string{insideCommand(shell, words)}
 	}
@@ -67,7 +67,7 @@ func (c *cli) openShell(ctx context.Context, name string, shell userapi.Shell, w
 			address = "ssh://" + address
 		}
 		argv = []string{"ssh", address}
-		if len(shell.Inside) > 0 && interactive {
+		if len(words) > 0 && interactive { // without words ssh does so by itself
 			argv = []string{"ssh", "-t", address}
 		}
 		argv = append(argv, words...)
@@ -95,7 +95,10 @@ func insideCommand(shell userapi.Shell, words []string) string {
 		argv = append(argv, "-c", strings.Join(words, " "))
 	}
 	for i, a := range argv {
-		argv[i] = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+		argv[i] = shellWord(a)
 	}
 	return `sudo=; [ "$(id -u)" = 0 ] || sudo=sudo; exec $sudo ` + strings.Join(argv, " ")
 }
+
+// shellWord is the text as one word of a shell.
+func shellWord(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

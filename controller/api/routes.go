@@ -63,6 +63,7 @@ func Routes() []Route {
 		{Pattern: userapi.UnitRoute, Access: Reader, Handle: showUnit},
 		{Pattern: userapi.RemoveUnitRoute, Access: Writer, Handle: removeUnit},
 		{Pattern: userapi.UnitShellRoute, Access: Writer, Handle: unitShell},
+		{Pattern: userapi.UnitDebugRoute, Access: Writer, Handle: unitDebug},
 		{Pattern: userapi.ResolveRoute, Access: Writer, Handle: resolve},
 
 		{Pattern: userapi.AddStorageRoute, Access: Writer, Handle: addStorage},

@@ -173,22 +173,27 @@ func (s *Server) unitRelation(ctx context.Context, m state.ModelID, u state.Unit
 }
 
 func unitShell(ctx context.Context, s *Server, q *request) (any, error) {
+	return s.unitShell(ctx, q)
+}
+
+// unitShell is how to open a shell where the unit in the path is.
+func (s *Server) unitShell(ctx context.Context, q *request) (out userapi.Shell, err error) {
 	u, rec, err := s.unitRecord(ctx, q)
 	if err != nil {
-		return nil, err
+		return out, err
 	}
 	machine := rec.Machine
 	if machine == "" && rec.Principal != "" {
 		principal, err := state.Read[state.Unit](ctx, s.Store, q.model.UUID.UnitPath(rec.Principal))
 		if err != nil {
-			return nil, fmt.Errorf("read unit %s: %w", rec.Principal, err)
+			return out, fmt.Errorf("read unit %s: %w", rec.Principal, err)
 		}
 		machine = principal.Value.Machine
 	}
 	if machine == "" {
-		return nil, &userapi.Error{Code: userapi.Conflict, Message: fmt.Sprintf("unit %q has no machine yet", u)}
+		return out, &userapi.Error{Code: userapi.Conflict, Message: fmt.Sprintf("unit %q has no machine yet", u)}
 	}
-	out, err := s.shell(ctx, q.model, machine)
+	out, err = s.shell(ctx, q.model, machine)
 	out.Unit = u
 	if a := rec.Address; a != nil && out.Inside == nil && a.Public != "" && !slices.Contains(out.Addresses, a.Public) {
 		out.Addresses = append([]string{a.Public}, out.Addresses...)

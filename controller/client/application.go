@@ -95,6 +95,12 @@ func (m Model) UnitShell(ctx context.Context, unit string) (userapi.Shell, error
 	return out, m.do(ctx, call{route: userapi.UnitShellRoute, path: []string{strings.ReplaceAll(unit, "/", "-")}}, &out)
 }
 
+// UnitDebug is how to debug the unit: "web/0" or "web/leader".
+func (m Model) UnitDebug(ctx context.Context, unit string) (userapi.Debug, error) {
+	var out userapi.Debug
+	return out, m.do(ctx, call{route: userapi.UnitDebugRoute, path: []string{strings.ReplaceAll(unit, "/", "-")}}, &out)
+}
+
 // Resolve answers the failed hooks of units, and returns the units that were told.
 func (m Model) Resolve(ctx context.Context, r userapi.Resolve) ([]state.UnitName, error) {
 	var out userapi.Resolved

@@ -33,6 +33,8 @@ type Config struct {
 	// Mask takes out of a text what no log may hold, before it is logged, kept for the record of a failure, or the output of an action.
 	// Nil: nothing.
 	Mask func(text string) string
+	// Debug offers a hook or an action to whoever debugs the unit, who may run it in our place. Nil: nobody does.
+	Debug func(ctx context.Context, w Window) (code int, taken bool, err error)
 	// Grace is how long the processes have between SIGTERM and SIGKILL when ctx ends. Zero: DefaultGrace.
 	Grace time.Duration
 }
@@ -78,10 +80,13 @@ const drain = 100 * time.Millisecond
 // An error means that we could not do our part; what a charm does wrong is in the Result.
 func Run(ctx context.Context, c Config) (Result, error) {
 	h, fail := find(c)
+	h.dir, h.env = c.CharmDir, Environment(c)
+	if res, taken := debug(ctx, c, h, fail == nil); taken {
+		return res, nil
+	}
 	if fail != nil {
 		return *fail, nil
 	}
-	h.dir, h.env = c.CharmDir, Environment(c)
 	res, err := execute(ctx, c, h)
 	if err != nil {
 		return Result{}, fmt.Errorf("run %s of %s: %w", c.Hook.RunName(), c.Facts.Unit, err)
@@ -91,24 +96,14 @@ func Run(ctx context.Context, c Config) (Result, error) {
 }
 
 func execute(ctx context.Context, c Config, h handler) (Result, error) {
-	end := func() (Outcome, syscall.Signal) {
-		switch cause := context.Cause(ctx); {
-		case errors.Is(cause, ErrAborted):
-			return Aborted, syscall.SIGKILL
-		case errors.Is(cause, ErrReboot):
-			return Rebooting, syscall.SIGKILL
-		}
-		return Terminated, syscall.SIGTERM
-	}
 	if ctx.Err() != nil {
-		how, _ := end()
-		return Result{Outcome: how, Code: -1, Reason: context.Cause(ctx).Error()}, nil
+		return cut(ctx), nil
 	}
 	var asked Outcome // how it ends, when we have asked it to
 	cmd := exec.CommandContext(ctx, h.path)
 	cmd.Args, cmd.Dir, cmd.Env = h.args, h.dir, h.env
 	cmd.Cancel = func() error {
-		how, signal := end()
+		how, signal := end(ctx)
 		asked = how
 		return syscall.Kill(-cmd.Process.Pid, signal)
 	}
@@ -160,6 +155,23 @@ func execute(ctx context.Context, c Config, h handler) (Result, error) {
 		res.Stderr.Text = []byte(c.Mask(string(res.Stderr.Text)))
 	}
 	return res, nil
+}
+
+// end is how what runs is ended when ctx ends.
+func end(ctx context.Context) (Outcome, syscall.Signal) {
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, ErrAborted):
+		return Aborted, syscall.SIGKILL
+	case errors.Is(cause, ErrReboot):
+		return Rebooting, syscall.SIGKILL
+	}
+	return Terminated, syscall.SIGTERM
+}
+
+// cut is the result of what has no process of ours when ctx has ended.
+func cut(ctx context.Context) Result {
+	how, _ := end(ctx)
+	return Result{Outcome: how, Code: -1, Reason: context.Cause(ctx).Error()}
 }
 
 // startFailed tells what is wrong with the charm from what is wrong with the machine.

@@ -88,6 +88,13 @@ type AddMachines struct {
 	Placement   string               `json:"placement,omitempty"` // zone=a
 }
 
+// A Debug is what one needs to debug a unit: the way there, and what its charm may have.
+type Debug struct {
+	Shell
+	Hooks   []string `json:"hooks"`
+	Actions []string `json:"actions"`
+}
+
 // A Shell is how to reach a unit or a machine.
 type Shell struct {
 	provider.Shell

@@ -45,6 +45,7 @@ const (
 	UnitRoute              = "GET /v1/models/{model}/units/{unit}"                                    // -> Unit
 	RemoveUnitRoute        = "DELETE /v1/models/{model}/units/{unit}"                                 // [force, destroy-storage, timeout, dry-run] -> Removal
 	UnitShellRoute         = "GET /v1/models/{model}/units/{unit}/shell"                              // {unit}: also web-leader -> Shell
+	UnitDebugRoute         = "GET /v1/models/{model}/units/{unit}/debug"                              // {unit}: also web-leader -> Debug
 	ResolveRoute           = "POST /v1/models/{model}/resolve"                                        // Resolve -> Resolved
 	RelationsRoute         = "GET /v1/models/{model}/relations"                                       // -> []Relation
 	IntegrateRoute         = "POST /v1/models/{model}/relations"                                      // Integrate -> Relation
