@@ -132,7 +132,7 @@ func (c Config) fit(ctx context.Context, j Job) error {
 		}
 		return err
 	}
-	err := c.askToFit(ctx, j, instance)
+	err := within(ctx, mostCall, func(ctx context.Context) error { return c.askToFit(ctx, j, instance) })
 	if errors.Is(err, provider.ErrNotFound) {
 		return nil // the next listing says what has become of it
 	}

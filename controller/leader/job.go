@@ -99,7 +99,11 @@ func (c Config) listAll(ctx context.Context, j Job) Result {
 		r.err = err
 		return r
 	}
-	if r.instances, r.err = p.List(ctx, controller.Value.UUID); r.err != nil || !j.audit {
+	r.err = within(ctx, mostList, func(ctx context.Context) error {
+		r.instances, err = p.List(ctx, controller.Value.UUID)
+		return err
+	})
+	if r.err != nil || !j.audit {
 		return r
 	}
 	names, err := c.Store.Children(ctx, state.ModelsPath)
@@ -130,7 +134,15 @@ func (c Config) start(ctx context.Context, j Job) error {
 	if err != nil || machine == nil || machine.Life != state.Alive {
 		return err
 	}
-	instance, err := c.startInstance(ctx, j.Place, m, *machine)
+	most := mostStart
+	if j.try > 0 {
+		most = mostRestart
+	}
+	var instance provider.Instance
+	err = within(ctx, most, func(ctx context.Context) error {
+		instance, err = c.startInstance(ctx, j.Place, m, *machine)
+		return err
+	})
 	if j.try > 0 && errors.Is(err, provider.ErrNotFound) {
 		c.Log.Warn("the instance of a machine is gone", "model", m, "machine", id, "instance", machine.Instance.ID)
 		return c.record(ctx, func() (state.Txn, error) { return state.LoseInstance(ctx, c.Store, m, id, c.Now()) })
@@ -205,7 +217,7 @@ func (c Config) stop(ctx context.Context, j Job) error {
 	m, id := j.item.model, state.MachineID(j.item.Name)
 	p, err := c.Providers(ctx, j.Place)
 	if err == nil {
-		err = p.Stop(ctx, j.Instances...)
+		err = within(ctx, mostCall, func(ctx context.Context) error { return p.Stop(ctx, j.Instances...) })
 	}
 	if err != nil && (!j.Late || ctx.Err() != nil) {
 		machine, rerr := c.readMachine(ctx, m, id)
@@ -243,7 +255,7 @@ func (c Config) reap(ctx context.Context, j Job) error {
 		return err
 	}
 	c.Log.Warn("an instance belongs to no machine and is stopped", "cloud", j.Place.Cloud, "instance", j.Instances)
-	return p.Stop(ctx, j.Instances...)
+	return within(ctx, mostCall, func(ctx context.Context) error { return p.Stop(ctx, j.Instances...) })
 }
 
 // noteFailure puts the provider's words where status shows them, with the time of the next try.

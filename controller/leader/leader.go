@@ -29,7 +29,7 @@ type Config struct {
 
 	Audit    time.Duration // how often everything is looked at without a ticket; zero: 10 minutes
 	Poll     time.Duration // how often instances that do not run yet are looked at; zero: 5 s
-	Parallel int           // calls of providers at once; zero: 8
+	Parallel int           // calls of one place's provider at once, but for its listings; zero: 8
 }
 
 // Providers is the provider of a place as the tree describes it now. It may be called from several goroutines.
@@ -73,7 +73,7 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	results := make(chan Result)
-	slots := make(chan struct{}, l.Parallel)
+	slots := map[state.Place]chan struct{}{} // one cloud that does not answer is no other's concern
 	running := 0
 	defer func() {
 		cancel()
@@ -91,10 +91,20 @@ func Run(ctx context.Context, c Config) error {
 		}
 		for _, job := range jobs {
 			running++
+			free := slots[job.Place]
+			if free == nil {
+				free = make(chan struct{}, l.Parallel)
+				slots[job.Place] = free
+			}
 			go func() {
-				slots <- struct{}{}
+				list := job.Kind == JobList // of which there is one at a time, and by which all else is judged
+				if !list {
+					free <- struct{}{}
+				}
 				r := l.Do(ctx, job)
-				<-slots
+				if !list {
+					<-free
+				}
 				results <- r
 			}()
 		}

@@ -109,7 +109,11 @@ func (c Config) volume(ctx context.Context, j Job) error {
 	if ask == plan.AskNothing {
 		return nil
 	}
-	volume, err := c.askVolume(ctx, j.Place, m, id, s, ask)
+	var volume provider.Volume
+	err = within(ctx, mostCall, func(ctx context.Context) error {
+		volume, err = c.askVolume(ctx, j.Place, m, id, s, ask)
+		return err
+	})
 	if err != nil {
 		if ctx.Err() != nil {
 			return err

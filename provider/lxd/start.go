@@ -75,7 +75,7 @@ func (p *Provider) start(ctx context.Context, req provider.StartRequest) (provid
 
 // raced says that somebody else was faster, or is at it.
 func raced(err error) bool {
-	return exists(err) || client.IsNotFound(err) || client.StatusErrorCheck(err, http.StatusPreconditionFailed) || says(err, "already running", "busy", "is being", "already defined on another NIC", "Network not found", "already allocated", "is not stopped", "currently in use", "already used", "non-reusable operation")
+	return exists(err) || client.IsNotFound(err) || client.StatusErrorCheck(err, http.StatusPreconditionFailed) || says(err, "already running", "busy", "is being", "already defined on another NIC", "Network not found", "already allocated", "is not stopped", "is not running", "currently in use", "already used", "non-reusable operation")
 }
 
 // pause waits before the next look, longer each time: 0.1 s to 2 s.
@@ -156,21 +156,30 @@ func (p *Provider) run(ctx context.Context, s *client.InstanceServer, name strin
 	return op.WaitContext(ctx)
 }
 
-// settle waits for what LXD is doing with the instance, and says whether there was anything.
+// mostSettle is how long is waited for something that LXD does with an instance. After that it is asked for what is wanted all the same:
+// it says no to what cannot be.
+const mostSettle = 30 * time.Second
+
+// settle waits for what LXD is doing with the instance, and says whether there was anything that has ended. Commands and consoles in it are
+// not waited for: a shell that somebody has open lasts as long as it likes, and ends with the instance.
 func (p *Provider) settle(ctx context.Context, s *client.InstanceServer, name string) (bool, error) {
 	ops, err := s.GetOperations(ctx)
 	if err != nil {
 		return false, err
 	}
+	waiting, cancel := context.WithTimeout(ctx, mostSettle)
+	defer cancel()
 	busy := false
 	for _, o := range ops {
-		if o.StatusCode >= 200 || !about(o, name) {
+		if o.StatusCode >= 200 || o.Class == "websocket" || !about(o, name) {
 			continue
 		}
-		busy = true
-		if err := s.RetrieveOperation(o.ID).WaitContext(ctx); err != nil && ctx.Err() != nil {
-			return busy, err // how it ended is its starter's concern: here it is looked at again
+		p.Log.Debug("LXD is waited for", "instance", name, "operation", o.ID, "doing", o.Description)
+		s.RetrieveOperation(o.ID).WaitContext(waiting) // how it ends is its starter's concern: here it is looked at again
+		if waiting.Err() != nil {
+			return false, ctx.Err()
 		}
+		busy = true
 	}
 	return busy, nil
 }

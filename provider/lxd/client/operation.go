@@ -20,14 +20,15 @@ const statusSuccess = 200
 
 // An OperationInfo is what LXD says of an operation.
 type OperationInfo struct {
-	ID         string              `json:"id"`
-	Class      string              `json:"class"`
-	Status     string              `json:"status"`
-	StatusCode int                 `json:"status_code"`
-	Resources  map[string][]string `json:"resources"`
-	Metadata   map[string]any      `json:"metadata"`
-	Err        string              `json:"err"`
-	Location   string              `json:"location"`
+	ID          string              `json:"id"`
+	Class       string              `json:"class"` // task, websocket or token
+	Description string              `json:"description"`
+	Status      string              `json:"status"`
+	StatusCode  int                 `json:"status_code"`
+	Resources   map[string][]string `json:"resources"`
+	Metadata    map[string]any      `json:"metadata"`
+	Err         string              `json:"err"`
+	Location    string              `json:"location"`
 }
 
 func (o OperationInfo) ended() bool { return o.StatusCode >= statusSuccess }
