@@ -82,30 +82,32 @@ func writeYAML(w io.Writer, v any) error {
 	if err := yaml.Unmarshal(b.Bytes(), &n); err != nil { // JSON is YAML
 		return err
 	}
-	block(&n)
+	if err := block(&n); err != nil {
+		return err
+	}
 	e := yaml.NewEncoder(w)
 	e.SetIndent(2)
 	defer e.Close()
 	return e.Encode(&n)
 }
 
-// block takes away the marks of JSON: braces, brackets and needless quotes.
-func block(n *yaml.Node) {
-	if len(n.Content) > 0 || n.Kind == yaml.ScalarNode {
+// block takes away the marks of JSON: braces, brackets and needless quotes. A text that YAML 1.1 reads as something else, as it
+// does yes, stays quoted: that is what scripts read with.
+func block(n *yaml.Node) error {
+	switch {
+	case n.Kind == yaml.ScalarNode && n.Tag == "!!str":
+		return n.Encode(n.Value)
+	case n.Kind == yaml.ScalarNode:
+		n.Style = 0
+	case len(n.Content) > 0:
 		n.Style &^= yaml.FlowStyle
 	}
-	if n.Kind == yaml.ScalarNode {
-		if n.Tag == "!!str" {
-			var plain yaml.Node
-			plain.SetString(n.Value)
-			n.Style = plain.Style
-		} else {
-			n.Style = 0
+	for _, child := range n.Content {
+		if err := block(child); err != nil {
+			return err
 		}
 	}
-	for _, child := range n.Content {
-		block(child)
-	}
+	return nil
 }
 
 // writeTable writes rows in columns two blanks apart. Right says which columns are aligned to the right.
