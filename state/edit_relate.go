@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/grigri/grigri/charm"
 	"github.com/grigri/grigri/relation"
@@ -50,8 +51,8 @@ type Related struct {
 	Endpoints []relation.Endpoint // provider first
 }
 
-// Relate makes the relation that the user means with a and b, each "web" or "web:db".
-func Relate(ctx context.Context, r Reader, m ModelID, by By, key Key, a, b string) (Txn, Related, error) {
+// Relate makes the relation that the user means with a and b, each "web" or "web:db". Its traffic comes from the CIDRs in via, if there are any.
+func Relate(ctx context.Context, r Reader, m ModelID, by By, key Key, a, b string, via ...string) (Txn, Related, error) {
 	var t Txn
 	if _, err := aliveModel(ctx, r, &t, m); err != nil {
 		return Txn{}, Related{}, err
@@ -85,10 +86,16 @@ func Relate(ctx context.Context, r Reader, m ModelID, by By, key Key, a, b strin
 	for i, side := range []side{x, y} {
 		own, remote := pair[i], pair[1-i]
 		_, declared := side.charm.Meta.Endpoints[own.Name]
-		side.app.Value.Relations = append(side.app.Value.Relations, membership(m, key, id, own, remote, !declared))
+		in := membership(m, key, id, own, remote, !declared)
+		in.Egress = via
+		side.app.Value.Relations = append(side.app.Value.Relations, in)
 		t.Set(side.app.Path, side.app.Value, side.app.Version)
 	}
-	by.record(&t, m, "integrate", relation.Key(pair[:]))
+	what := relation.Key(pair[:])
+	if len(via) > 0 {
+		what += " --via " + strings.Join(via, ",")
+	}
+	by.record(&t, m, "integrate", what)
 	return t, Related{id, pair[:]}, nil
 }
 

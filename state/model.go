@@ -139,6 +139,7 @@ type Membership struct {
 	Implicit bool              `json:"implicit,omitempty"` // our side is the implicit juju-info: no hooks
 	Secret   string            `json:"secret"`             // of RelationPrincipal
 	Life     Life              `json:"life,omitempty"`     // the relation's, so that its end wakes the units too
+	Egress   []string          `json:"egress,omitempty"`   // CIDRs that the traffic of the relation comes from; empty: as the units' own does
 }
 
 // Exposed is what is open to the world. The zero value is nothing; the key "" means all endpoints.

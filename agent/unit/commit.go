@@ -38,6 +38,17 @@ func (o *outcome) ran() bool {
 	return false
 }
 
+// heeds says whether a hook of this kind is done with o, and will not run again for what it was due for.
+func (o *outcome) heeds(kind hooks.Kind) bool {
+	switch op := o.op.(type) {
+	case resolve.Run:
+		return op.Hook.Kind == kind && o.failed == nil && !o.cut
+	case resolve.Skip:
+		return op.Hook.Kind == kind
+	}
+	return false
+}
+
 // after is what the unit has done once o is committed.
 func (o *outcome) after(l resolve.Local, a *Agent) resolve.Local {
 	h, hook := o.op.(resolve.Run)

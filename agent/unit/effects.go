@@ -176,7 +176,11 @@ func (a *Agent) addEntry(ctx context.Context, d *draft, id state.RelationID) err
 			}
 		}
 	}
-	settings := relation.Settings{}.Apply(a.World().Network.addressKeys())
+	address := a.World().Network.address()
+	if d.own.address != nil {
+		address = *d.own.address // as in all relations, until config-changed has heard of another
+	}
+	settings := relation.Settings{}.Apply(rel.addressKeys(address))
 	path := a.Model.MemberPath(id, rel.principal, a.Unit)
 	was, err := state.ReadIf[relation.Settings](ctx, a.Store, path)
 	if err != nil {
@@ -190,15 +194,12 @@ func (a *Agent) addEntry(ctx context.Context, d *draft, id state.RelationID) err
 	return nil
 }
 
-// addAddress tells how the unit is reached, with its first commit and whenever config-changed has heard of a change. Then the
-// settings in all relations follow, but for what the charm has put in the addresses' place.
+// addAddress tells how the unit is reached, with its first commit and whenever config-changed has heard of a change, or is left
+// behind. Then the settings in all relations follow, but for what the charm has put in the addresses' place.
 func (a *Agent) addAddress(d *draft, o *outcome) {
-	n := a.World().Network
-	now := n.address()
+	now := a.World().Network.address()
 	was := d.own.address
-	h, ok := o.op.(resolve.Run)
-	heard := ok && o.failed == nil && h.Hook.Kind == hooks.ConfigChanged
-	if was != nil && (!heard || reflect.DeepEqual(*was, now)) {
+	if was != nil && (!o.heeds(hooks.ConfigChanged) || reflect.DeepEqual(*was, now)) {
 		return
 	}
 	write(&d.txn, a.Model.AddressPath(a.Unit), was != nil, now)
@@ -206,14 +207,13 @@ func (a *Agent) addAddress(d *draft, o *outcome) {
 	if was == nil {
 		return
 	}
-	before := Network{Private: was.Private, Egress: was.Egress}.addressKeys()
 	for _, id := range slices.Sorted(maps.Keys(d.own.settings)) {
 		rel := a.view.relations[id]
 		if _, in := d.local.Relations[id]; !in || rel == nil {
 			continue
 		}
-		delta := relation.Settings{}
-		for k, v := range n.addressKeys() {
+		delta, before := relation.Settings{}, rel.addressKeys(*was)
+		for k, v := range rel.addressKeys(now) {
 			if d.own.settings[id][k] == before[k] {
 				delta[k] = v
 			}

@@ -124,9 +124,17 @@ func write(t *state.Txn, path string, exists bool, value any) {
 	}
 }
 
-// addressKeys is what everyone in a relation finds in the unit's settings from the start.
-func (n Network) addressKeys() relation.Settings {
-	return relation.Settings{"ingress-address": n.Private, "private-address": n.Private, "egress-subnets": strings.Join(n.Egress, ",")}
+// addressKeys is what everyone in the relation finds in the settings of a unit with this address from the start.
+func (rel *related) addressKeys(a state.UnitAddress) relation.Settings {
+	return relation.Settings{"ingress-address": a.Private, "private-address": a.Private, "egress-subnets": strings.Join(rel.egress(a.Egress), ",")}
+}
+
+// egress is where traffic of the relation comes from: from the networks that it was made with, else as all that the unit sends.
+func (rel *related) egress(own []string) []string {
+	if len(rel.membership.Egress) > 0 {
+		return rel.membership.Egress
+	}
+	return own
 }
 
 // address is how the unit is reached.

@@ -97,14 +97,18 @@ func (r *reader) Address(context.Context) (state.UnitAddress, error) {
 	return r.a.World().Network.address(), nil
 }
 
-func (r *reader) Network(_ context.Context, binding string, _ state.RelationID) (hooks.Network, error) {
+func (r *reader) Network(_ context.Context, binding string, id state.RelationID) (hooks.Network, error) {
 	m := r.a.charm.Meta
 	_, endpoint := m.Endpoints[binding]
 	if !endpoint && binding != charm.JujuInfo().Name && !slices.Contains(m.ExtraBindings, binding) {
 		return hooks.Network{}, fmt.Errorf("%w %q", hooks.ErrNoBinding, binding)
 	}
 	n := r.a.World().Network
-	return hooks.Network{Interfaces: n.Interfaces, Ingress: []string{n.Private}, Egress: n.Egress}, nil
+	egress := n.Egress
+	if rel := r.a.view.relations[id]; rel != nil {
+		egress = rel.egress(egress)
+	}
+	return hooks.Network{Interfaces: n.Interfaces, Ingress: []string{n.Private}, Egress: egress}, nil
 }
 
 func (r *reader) Status(ctx context.Context) (state.StatusInfo, error) {

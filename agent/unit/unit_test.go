@@ -573,6 +573,64 @@ func TestTheAddressChanges(t *testing.T) {
 	if a := get[state.UnitAddress](w, model.AddressPath("web/0")); a.Private != "127.0.0.9" {
 		t.Errorf("its address is %v", a)
 	}
+
+	// A config-changed that fails tells nobody, and one that is left behind does.
+	web.on("config-changed", "exit 1")
+	w.network.Private = "127.0.0.10"
+	web.settle()
+	if s := get[relation.Settings](w, model.MemberPath(0, "", "web/0")); s["ingress-address"] != "127.0.0.9" {
+		t.Errorf("its settings are %v", s)
+	}
+	w.edit(func(ctx context.Context, r state.Reader) (state.Txn, error) {
+		return state.Resolve(ctx, r, model, w.by(), "web/0", true)
+	})
+	w.same("hooks", web.settle(), nil)
+	if s := get[relation.Settings](w, model.MemberPath(0, "", "web/0")); s["ingress-address"] != "127.0.0.10" {
+		t.Errorf("left behind, its settings are %v", s)
+	}
+	if before := len(web.store.commits); len(web.settle()) != 0 || len(web.store.commits) != before {
+		t.Errorf("nothing has changed, and it writes %v", web.store.commits[before:])
+	}
+}
+
+// Each side tells the networks of a relation that has its own, whatever its address is and the model says.
+func TestARelationHasItsOwnEgress(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("web", webMeta, "", 1)
+	w.deploy("store", storeMeta, "", 1)
+	web, store := w.start("web/0"), w.start("store/0")
+	web.settle()
+	store.settle()
+	var id state.RelationID
+	w.edit(func(ctx context.Context, r state.Reader) (state.Txn, error) {
+		tx, rel, err := state.Relate(ctx, r, model, w.by(), w.key, "web", "store", "10.1.0.0/16", "192.0.2.7/32")
+		id = rel.ID
+		return tx, err
+	})
+	web.on("db-relation-joined", "network-get db --egress-subnets >here; network-get ring --egress-subnets >elsewhere")
+	store.on("sql-relation-changed", "relation-get egress-subnets >theirs; relation-get ingress-address >>theirs")
+	hears := func(about, ingress string) {
+		t.Helper()
+		for range 3 {
+			web.settle()
+			store.settle()
+		}
+		if got, want := store.file("theirs"), "10.1.0.0/16,192.0.2.7/32\n"+ingress; got != want {
+			t.Errorf("%s: the other side hears %q, want %q", about, got, want)
+		}
+	}
+	hears("at first", "127.0.0.1")
+	if got := web.file("here"); got != "10.1.0.0/16\n192.0.2.7/32" || web.file("elsewhere") != "127.0.0.1/32" {
+		t.Errorf("network-get says %q, and elsewhere %q", got, web.file("elsewhere"))
+	}
+	w.network.Private, w.network.Egress = "127.0.0.9", []string{"198.51.100.0/24"}
+	hears("with another address", "127.0.0.9")
+	if s := get[relation.Settings](w, model.MemberPath(id, "", "store/0")); s["egress-subnets"] != "10.1.0.0/16,192.0.2.7/32" {
+		t.Errorf("the provider says %v", s)
+	}
+	if s := get[relation.Settings](w, model.MemberPath(0, "", "web/0")); s["egress-subnets"] != "198.51.100.0/24" {
+		t.Errorf("in another relation it says %v", s)
+	}
 }
 
 // A leader whose hook has failed loses the lead and gets it back: it is a new term, although it has heard nothing of the other's.

@@ -12,16 +12,16 @@ func (c *cli) integrateCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "integrate application[:endpoint] application[:endpoint]", Aliases: []string{"relate", "add-relation"},
 		Short: "Relate two applications.", Args: twoEndpoints}
 	modelFlag(cmd)
-	via := cmd.Flags().String("via", "", "for relations between models")
+	via := cmd.Flags().String("via", "", "the networks, as CIDRs, that the relation's traffic comes from: what each side finds in the other's egress-subnets")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if *via != "" {
-			return usagef("--via is for relations between models, which this controller does not have")
+		if cmd.Flags().Changed("via") && len(splitCommas(*via)) == 0 {
+			return usagef("--via needs networks such as 10.0.0.0/8,192.0.2.7/32")
 		}
 		_, m, err := c.model(cmd)
 		if err != nil {
 			return err
 		}
-		_, err = m.Integrate(cmd.Context(), args[0], args[1])
+		_, err = m.Integrate(cmd.Context(), args[0], args[1], splitCommas(*via)...)
 		return err
 	}
 	return cmd

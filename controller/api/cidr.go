@@ -13,3 +13,16 @@ func checkCIDRs(all []string) error {
 	}
 	return nil
 }
+
+// checkVia refuses networks that a relation's traffic cannot be said to come from.
+func checkVia(all []string) error {
+	if err := checkCIDRs(all); err != nil {
+		return err
+	}
+	for _, text := range all {
+		if p, err := netip.ParsePrefix(text); err == nil && p.Bits() == 0 {
+			return invalid(fmt.Sprintf("CIDR %q is everywhere: name the networks that the relation's traffic comes from", text))
+		}
+	}
+	return nil
+}

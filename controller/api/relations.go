@@ -41,9 +41,12 @@ func integrate(ctx context.Context, s *Server, q *request) (any, error) {
 	if len(want.Endpoints) != 2 {
 		return nil, invalid("a relation must involve two applications")
 	}
+	if err := checkVia(want.Via); err != nil {
+		return nil, err
+	}
 	m := q.model.UUID
 	out, err := once(ctx, s, q, m, "", func(ctx context.Context, r state.Reader, by state.By) (state.Txn, state.Related, error) {
-		return state.Relate(ctx, r, m, by, s.Key, want.Endpoints[0], want.Endpoints[1])
+		return state.Relate(ctx, r, m, by, s.Key, want.Endpoints[0], want.Endpoints[1], want.Via...)
 	})
 	if err != nil {
 		return nil, err

@@ -93,10 +93,10 @@ func (m Model) Relations(ctx context.Context) ([]userapi.Relation, error) {
 	return out, m.do(ctx, call{route: userapi.RelationsRoute}, &out)
 }
 
-// Integrate relates two endpoints: "web" or "web:db".
-func (m Model) Integrate(ctx context.Context, a, b string) (userapi.Relation, error) {
+// Integrate relates two endpoints: "web" or "web:db". The relation's traffic comes from the CIDRs in via, if there are any.
+func (m Model) Integrate(ctx context.Context, a, b string, via ...string) (userapi.Relation, error) {
 	var out userapi.Relation
-	return out, m.do(ctx, call{route: userapi.IntegrateRoute, body: userapi.Integrate{Endpoints: []string{a, b}}}, &out)
+	return out, m.do(ctx, call{route: userapi.IntegrateRoute, body: userapi.Integrate{Endpoints: []string{a, b}, Via: via}}, &out)
 }
 
 // RemoveRelation removes a relation, named by its number, or by its endpoints: "web:db db".

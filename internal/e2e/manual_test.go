@@ -22,7 +22,7 @@ func (e *environment) addHost(h *sshtest.Host) state.MachineID {
 	e.Helper()
 	e.must("add-machine", "ssh:"+h.Target("root"), "--private-key", h.KeyFile, "--host-key", h.HostKey)
 	for id, m := range e.now().Machines {
-		if m.InstanceID == "manual:"+h.Target("root") {
+		if m.InstanceID == "manual:"+strings.TrimSuffix(h.Target("root"), ":22") {
 			return id
 		}
 	}

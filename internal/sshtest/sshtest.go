@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,7 +43,8 @@ type Host struct {
 	HostKey string // as in a .pub file
 	KeyFile string // a private key that root's authorized_keys has
 
-	pid int // its first process, as this machine sees it
+	pid     int    // its first process, as this machine sees it
+	network string // its own, and this machine's interface to it; empty: it has none
 }
 
 // Start starts a host and waits until its sshd answers. The test ends it. Without root, or without sshd, the test is skipped; where CI is set it fails.
@@ -57,14 +59,13 @@ func Start(t *testing.T, c Config) *Host {
 	write(t, filepath.Join(dir, "setup"), []byte(c.Setup))
 	h.HostKey = strings.TrimSpace(public(t, filepath.Join(dir, "hostkey")))
 	h.Port = 22
-	network := ""
 	if c.Network {
-		network = h.network(t)
+		h.makeNetwork(t)
 	} else {
 		h.Port = freePort(t)
 	}
 	said := &bytes.Buffer{}
-	args := append(inside(network), "unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child",
+	args := append(inside(h.network), "unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child",
 		"sh", "-c", script, "sh", dir, h.Name, h.Address, strconv.Itoa(h.Port))
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr = said, said
@@ -125,8 +126,8 @@ func inside(network string) []string {
 
 var networks atomic.Int32
 
-// network makes a network of the host's own, and gives it its address.
-func (h *Host) network(t *testing.T) string {
+// makeNetwork makes a network of the host's own, and gives it its address.
+func (h *Host) makeNetwork(t *testing.T) {
 	n := int(networks.Add(1)) + os.Getpid()%4000*16 // apart from what other tests make at the same time
 	name := fmt.Sprintf("gt%d", n)
 	subnet := func(last int) string { return fmt.Sprintf("10.%d.%d.%d", 160+n>>14&31, n>>6&255, n&63<<2+last) }
@@ -148,7 +149,25 @@ func (h *Host) network(t *testing.T) string {
 	run("-n", name, "link", "set", "lo", "up")
 	run("-n", name, "link", "set", "eth0", "up")
 	run("-n", name, "route", "add", "default", "via", subnet(1))
-	return name
+	h.network = name
+}
+
+// Move gives a host with its own network another address, and this machine one beside it.
+func (h *Host) Move(t *testing.T) {
+	t.Helper()
+	was := h.Address
+	octets := strings.Split(was, ".")
+	n, err := strconv.Atoi(octets[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	octets[1] = strconv.Itoa(n - 32)
+	h.Address = strings.Join(octets, ".")
+	ours := netip.MustParseAddr(h.Address).Prev().String()
+	if out, err := exec.Command("ip", "addr", "add", ours+"/30", "dev", h.network).CombinedOutput(); err != nil {
+		t.Fatalf("ip addr add %s: %v: %s", ours, err, out)
+	}
+	h.Run(t, fmt.Sprintf("ip addr add %s/30 dev eth0 && ip route replace default via %s && ip addr del %s/30 dev eth0", h.Address, ours, was))
 }
 
 // Target is the host as the client names it.

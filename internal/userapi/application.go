@@ -166,6 +166,7 @@ type Resolved struct {
 // Integrate asks for a relation between two endpoints: "web" or "web:db".
 type Integrate struct {
 	Endpoints []string `json:"endpoints"`
+	Via       []string `json:"via,omitempty"` // CIDRs that its traffic comes from
 }
 
 // A Relation is a relation.
