@@ -177,7 +177,11 @@ func (a *addHost) undo(ctx context.Context, id state.MachineID) error {
 	ctx, cancel := context.WithTimeout(ctx, cleanPatience)
 	defer cancel()
 	var errs []error
-	if err := manual.Remove(ctx, a.host, string(id)); err != nil {
+	err := a.host.Reconnect(ctx)
+	if err == nil {
+		err = manual.Remove(ctx, a.host, string(id))
+	}
+	if err != nil {
 		errs = append(errs, fmt.Errorf("clean the host: %w: add it again to have it cleaned", err))
 	}
 	if _, err := a.model.RemoveMachine(ctx, id, client.Removal{Force: true}); err != nil {

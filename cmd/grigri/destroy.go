@@ -223,7 +223,7 @@ func (c *cli) killRemote(ctx context.Context, b book, s clientStore, entry boots
 		if err := r.reachManual(ctx, c.progress()); err != nil {
 			return err
 		}
-		return install.Remove(ctx, r.host)
+		return install.Remove(ctx, r.host, entry.UUID)
 	}
 	if err := r.reopen(b, s); err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/grigri/grigri/internal/install"
+	"github.com/grigri/grigri/internal/sshhost"
 	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/provider/all"
 )
@@ -216,7 +217,12 @@ func (r *remote) undo(ctx context.Context) error {
 		if !r.started {
 			return nil // what is there is not ours
 		}
-		return install.Remove(ctx, r.host)
+		if h, ok := r.host.(*sshhost.Host); ok {
+			if err := h.Reconnect(ctx); err != nil {
+				return err
+			}
+		}
+		return install.Remove(ctx, r.host, r.entry.UUID)
 	}
 	if !r.started {
 		return nil

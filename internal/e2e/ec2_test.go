@@ -81,9 +81,16 @@ func TestAnEnvironmentLivesInEC2(t *testing.T) {
 		outside.Until(t, me, address(in), 8080, true)
 		outside.Until(t, other, address(in), 8080, true)
 	}
+	outside.Until(t, me, address(one), 8081, true)
 	w.must("expose", "web", "--to-cidrs", me+"/32")
+	w.must("expose", "web", "--endpoints", "admin,public", "--to-cidrs", other+"/32")
+	outside.Until(t, me, address(one), 8081, false) // which was opened for admin
+	outside.Until(t, other, address(one), 8081, true)
+	outside.Until(t, other, address(one), 8080, true) // and this for all
+	w.must("unexpose", "web", "--endpoints", "public,admin")
 	outside.Until(t, other, address(one), 8080, false)
 	outside.Until(t, me, address(one), 8080, true)
+	outside.Until(t, me, address(one), 8081, true)
 	if page, err := outside.Fetch(me, address(two), 8080); err != nil || page != "web/1\n" {
 		t.Errorf("web/1 says %q, %v", page, err)
 	}

@@ -56,8 +56,9 @@ var programs = sync.OnceValue(func() error {
 type environment struct {
 	*testing.T
 	bin  string
-	data string // the client's files, and below them all of the controller's and the machines'
-	name string // of the controller
+	data string   // the client's files, and below them all of the controller's and the machines'
+	name string   // of the controller
+	env  []string // of the client's commands, beside this process's own
 }
 
 // newEnvironment bootstraps. At the test's end everything is killed, and nothing may be left.
@@ -127,7 +128,7 @@ func (e *environment) run(args ...string) (string, error) {
 // command is one of the client's.
 func (e *environment) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(e.bin, "grigri"), args...)
-	cmd.Env = append(os.Environ(), "GRIGRI_DATA="+e.data)
+	cmd.Env = append(append(os.Environ(), "GRIGRI_DATA="+e.data), e.env...)
 	return cmd
 }
 

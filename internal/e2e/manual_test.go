@@ -155,11 +155,14 @@ func TestAHostThatWillNotDo(t *testing.T) {
 	}
 }
 
+// slowTar has the host unpack nothing before there is the file /tmp/go.
+const slowTar = `mv /usr/bin/tar /usr/bin/tar.real
+printf '#!/bin/sh\nuntil [ -e /tmp/go ]; do sleep 0.02; done\nexec /usr/bin/tar.real "$@"\n' >/usr/bin/tar; chmod 755 /usr/bin/tar`
+
 // Whoever is interrupted while he adds a host leaves nothing, here or there; whoever is killed can begin again.
 func TestAddingAHostIsInterrupted(t *testing.T) {
 	e := newEnvironment(t, "metal")
-	h := sshtest.Start(t, sshtest.Config{Setup: `mv /usr/bin/tar /usr/bin/tar.real
-printf '#!/bin/sh\nuntil [ -e /tmp/go ]; do sleep 0.02; done\nexec /usr/bin/tar.real "$@"\n' >/usr/bin/tar; chmod 755 /usr/bin/tar`})
+	h := sshtest.Start(t, sshtest.Config{Setup: slowTar})
 	before := changes(t, h)
 	for _, signal := range []os.Signal{os.Interrupt, os.Kill} {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)

@@ -26,6 +26,7 @@ const (
 // The life of a controller and a machine on two hosts with systemd that somebody has, from the first look to the last trace. One is logged in to
 // with a password, the other with a key. Both start again on the way.
 func TestHostsWithSystemd(t *testing.T) {
+	t.Parallel() // much of it is waiting
 	lxd := lxdtest.Start(t)
 	w := metalWorld{environment: newClient(t, "metal"), lxd: lxd, answers: map[string]string{
 		"Continue [y/N]?": "y", "Password of boss@": password, "[sudo] password of boss@": password}}
@@ -34,8 +35,7 @@ func TestHostsWithSystemd(t *testing.T) {
 	if out, err := exec.Command("sh", "-ec", "mkdir -m 700 $(dirname $1) && ssh-keygen -q -t ed25519 -N '' -f $1", "sh", w.key).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	t.Setenv("HOME", home)
-	t.Setenv("SSH_AUTH_SOCK", "")
+	w.env = []string{"HOME=" + home, "SSH_AUTH_SOCK="}
 	var ground, shelf, stranger *lxdtest.Container
 	var g sync.WaitGroup
 	g.Go(func() { ground = w.host("ground", lxdtest.Java()) })

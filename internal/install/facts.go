@@ -19,8 +19,9 @@ type facts struct {
 	Java       bool
 	ZooKeeper  bool
 	Apt        bool
-	Controller bool // there is one already
-	Begun      bool // or somebody makes one, or has not come to the end of it
+	Controller bool     // there is one already
+	Residue    []string // directories of agents in which there is something
+	Begun      bool     // or somebody makes one, or has not come to the end of it
 }
 
 func parse(text string) facts {
@@ -49,6 +50,8 @@ func parse(text string) facts {
 			f.ZooKeeper = true
 		case "apt":
 			f.Apt = true
+		case "residue":
+			f.Residue = append(f.Residue, value)
 		case "begun":
 			f.Begun = true
 		case "controller":
@@ -84,6 +87,8 @@ func (f facts) refuse(c Config) error {
 		return fmt.Errorf("there is a controller in %s already: destroy it first", Data)
 	case f.Begun:
 		return fmt.Errorf("somebody makes a controller there, or did and was interrupted: if nobody does, kill that controller, or remove %s and %s", base, Programs)
+	case len(f.Residue) > 0:
+		return fmt.Errorf("there is something in %s, where agents keep what is theirs: if the host is a machine of another controller, remove it there first, and otherwise move that away", strings.Join(f.Residue, " and in "))
 	case f.Arch != c.Arch:
 		return fmt.Errorf("its processor is %s and the programs are for %s: put grigrid, grigri-agent and hooktool for %s beside the client, or choose another machine with --bootstrap-constraints arch=%s", f.Arch, c.Arch, f.Arch, c.Arch)
 	case skew > clockSkew || skew < -clockSkew:

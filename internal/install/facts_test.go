@@ -27,6 +27,7 @@ func TestWhatWillNotDo(t *testing.T) {
 		"all is well":             {"", "", ""},
 		"another controller":      {"apt yes", "controller yes", "there is a controller in /var/lib/grigri/controller already"},
 		"an interrupted one":      {"apt yes", "begun yes", "remove /var/lib/grigri and /usr/local/lib/grigri"},
+		"another's machine":       {"apt yes", "residue /var/lib/juju\nresidue /var/log/juju", "there is something in /var/lib/juju and in /var/log/juju"},
 		"another processor":       {"x86_64", "aarch64", "its processor is arm64 and the programs are for amd64"},
 		"a clock that is late":    {"now 1000000000", "now 999999000", "its clock is off by -16m40s"},
 		"a clock that is early":   {"now 1000000000", "now 1000001000", "timedatectl set-ntp true"},

@@ -33,6 +33,7 @@ const (
 	definition = base + "/definition.json"
 	plugin     = base + "/plugin"
 	result     = base + "/result.json"
+	claim      = base + "/claim" // whose: the controller's UUID
 )
 
 // A Definition is what grigrid is told of the cloud that a new controller is in. It holds secrets.
@@ -83,6 +84,9 @@ func (e *StepError) Unwrap() error { return e.Err }
 //go:embed look.sh
 var lookScript string
 
+//go:embed claim.sh
+var claimScript string
+
 //go:embed service.sh
 var serviceScript string
 
@@ -110,10 +114,10 @@ func Run(ctx context.Context, c Config) ([]byte, error) {
 	if err := f.refuse(c); err != nil {
 		return nil, &StepError{Step: "look at the machine", Err: err}
 	}
-	if err := c.step(ctx, "claim the machine", "mkdir -m 700 "+base); err != nil {
-		return nil, err // another one was faster
-	}
 	c.Begun()
+	if err := c.step(ctx, "claim the machine", "base="+base+" uuid="+quote(c.UUID)+"\n"+claimScript); err != nil {
+		return nil, err
+	}
 	if !f.Java || !f.ZooKeeper {
 		c.Say("installing Java and ZooKeeper with the machine's own apt")
 		if err := c.step(ctx, "install Java and ZooKeeper", installPackages+aptPackages); err != nil {
@@ -157,8 +161,16 @@ func Log(ctx context.Context, h provider.Host) string {
 	return last(out.String())
 }
 
-// Remove ends the controller on the host and takes away all that Run has put there, but for what apt has installed.
-func Remove(ctx context.Context, h provider.Host) error {
+// Remove ends the controller on the host and takes away all that Run has put there, but for what apt has installed. A host that another
+// controller has claimed is left alone.
+func Remove(ctx context.Context, h provider.Host, uuid string) error {
+	var whose bytes.Buffer
+	if err := h.Run(ctx, "cat "+claim+" 2>/dev/null || [ ! -e "+base+" ] || echo "+uuid, &whose); err != nil {
+		return &StepError{Step: "look whose controller is on the host", Err: err, Said: last(whose.String())}
+	}
+	if strings.TrimSpace(whose.String()) != uuid {
+		return nil
+	}
 	const machine = "0" // the controller's own
 	for _, s := range []struct{ step, script string }{
 		{"remove the agent from the controller's host", string(initscript.Removal(machine))},

@@ -8,5 +8,8 @@ for a in $(hostname -I 2>/dev/null); do echo "address $a"; done
 ! command -v java >/dev/null || echo "java yes"
 [ ! -e /usr/share/java/zookeeper.jar ] || echo "zookeeper yes"
 ! command -v apt-get >/dev/null || echo "apt yes"
+for d in /var/lib/juju /var/log/juju; do
+	[ -z "$(ls -A $d 2>/dev/null)" ] || echo "residue $d"
+done
 [ ! -e "${data%/*}" ] || echo "begun yes"
 [ ! -e "$data/grigrid.json" ] || echo "controller yes"

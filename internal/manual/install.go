@@ -18,7 +18,10 @@ func Install(ctx context.Context, h provider.Host, script []byte, out io.Writer)
 	if errors.As(err, new(*provider.ExitError)) {
 		return fmt.Errorf("the init script failed with %w, and said last:\n%s", err, last)
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("run the init script: %w", err)
+	}
+	return nil
 }
 
 // Remove makes the host what it was before, also when Install has not come to its end.

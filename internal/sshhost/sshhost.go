@@ -43,8 +43,9 @@ type Fingerprint struct {
 // A Host is a provider.Host. It can be used by several goroutines.
 type Host struct {
 	Config
-	client *ssh.Client
-	sudo   sudo
+	client  *ssh.Client
+	sudo    sudo
+	answers *answers
 }
 
 var _ provider.Host = (*Host)(nil)
@@ -55,11 +56,15 @@ var errSilent = errors.New("the host does not answer")
 // Dial connects, logs in, and finds out how to be root there.
 func Dial(ctx context.Context, c Config) (*Host, error) {
 	c.Patience = cmp.Or(c.Patience, 30*time.Second)
+	a := &answers{}
+	if c.Ask != nil {
+		c.Ask = a.remember(c.Ask)
+	}
 	client, err := connect(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", c.Target, err)
 	}
-	h := &Host{Config: c, client: client}
+	h := &Host{Config: c, client: client, answers: a}
 	if err := h.becomeRoot(ctx); err != nil {
 		client.Close()
 		return nil, fmt.Errorf("become root on %s: %w", c.Target, err)
@@ -158,11 +163,16 @@ func (h *Host) keepAlive(ctx context.Context, silent *atomic.Bool) {
 			return
 		case <-tick.C:
 		}
-		giveUp := time.AfterFunc(h.Patience, func() { silent.Store(true); h.client.Close() })
-		_, _, err := h.client.SendRequest("keepalive@openssh.com", true, nil)
-		giveUp.Stop()
-		if err != nil {
+		if !h.alive(silent) {
 			return
 		}
 	}
+}
+
+// alive asks the host. One that is silent for too long is given up.
+func (h *Host) alive(silent *atomic.Bool) bool {
+	giveUp := time.AfterFunc(h.Patience, func() { silent.Store(true); h.client.Close() })
+	defer giveUp.Stop()
+	_, _, err := h.client.SendRequest("keepalive@openssh.com", true, nil)
+	return err == nil
 }
