@@ -43,16 +43,18 @@ func (q *Commands) Handle(ctx context.Context, r commands.Request, reply func(co
 		reply(commands.Fail(errors.New("a unit's agent runs commands and nothing else")))
 		return
 	}
-	c := q.add(*r.Run, ctx.Done())
+	id, answer := q.Add(*r.Run, ctx.Done())
 	select {
-	case answer := <-c.answer:
-		reply(answer)
+	case r := <-answer:
+		reply(r)
 	case <-ctx.Done():
-		q.take(c.id)
+		q.Drop(id)
 	}
 }
 
-func (q *Commands) add(r commands.Run, gone <-chan struct{}) *command {
+// Add puts a command into the queue, and returns its number. It has an answer once, unless it is dropped before it runs; gone is
+// closed when nobody waits for that any more.
+func (q *Commands) Add(r commands.Run, gone <-chan struct{}) (id int, answer <-chan commands.Response) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.last++
@@ -62,8 +64,11 @@ func (q *Commands) add(r commands.Run, gone <-chan struct{}) *command {
 	case q.wake <- struct{}{}:
 	default:
 	}
-	return c
+	return c.id, c.answer
 }
+
+// Drop takes a command that has not begun to run out of the queue.
+func (q *Commands) Drop(id int) { q.take(id) }
 
 // Waiting is those that wait, by number.
 func (q *Commands) Waiting() []int {

@@ -94,7 +94,7 @@ var may = map[string]string{
 	"internal/pycharms":           "",
 	"internal/pyenv":              "",
 	"internal/reaper":             "",
-	"internal/sim":                "agent/resolve agent/unit charm controller/leader hooks hooks/run provider relation state state/coord state/memory",
+	"internal/sim":                "agent/commands agent/resolve agent/unit charm controller/leader hooks hooks/run provider relation state state/coord state/memory",
 	"internal/socket":             "",
 	"internal/sshhost":            "provider",
 	"internal/nettest":            "",

@@ -231,7 +231,6 @@ func (s *Sim) belongingsAtRest(u state.UnitName, want state.Unit, l state.Ledger
 // reboot is a hook's machine that starts again.
 func (h *host) reboot(context.Context, string) error {
 	h.s.count("reboots by hooks")
-	h.boots++
-	h.kill("rebooted by a hook", h.s.now.Add(time.Duration(h.s.rng.IntN(30))*time.Second))
+	h.restart("rebooted by a hook", h.s.now.Add(time.Duration(h.s.rng.IntN(30))*time.Second))
 	return errDied
 }

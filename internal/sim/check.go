@@ -27,15 +27,20 @@ import (
 //   - settings that a unit reads never go back, and its related units are those that it has been told of;
 //   - who writes for an application or for the model leads at that moment;
 //   - each revision of a secret is made once, by the hook that gave it its value;
-//   - a task runs at most once.
+//   - a task, or a command of somebody on a machine, runs at most once, and ends once, with the result that it had; what it asked for is
+//     in the tree before its end is told;
+//   - a hook that was cut by a crash is told as failed before anything else runs, and one that was cut by a reboot runs again;
+//   - no hook runs while storage that the charm knows is not in its place.
 type checker struct {
 	s        *Sim
-	commits  int                          // that have changed the tree
-	ended    map[state.UnitName]*ending   // hooks that have ended and are not committed
-	seen     map[seen]int                 // the last number read in a related unit's settings
-	excused  map[state.UnitName]bool      // hooks were skipped: it may have missed something
-	hopeless map[state.UnitName]bool      // all its hooks fail
-	tasks    map[state.TaskID]bool        // that have run
+	commits  int                        // that have changed the tree
+	ended    map[state.UnitName]*ending // hooks that have ended and are not committed
+	seen     map[seen]int               // the last number read in a related unit's settings
+	excused  map[state.UnitName]bool    // hooks were skipped: it may have missed something
+	hopeless map[state.UnitName]bool    // all its hooks fail
+	tasks    map[state.TaskID]*task
+	results  map[string]*task             // by the path of their result
+	calls    map[string]*call             // by what they run
 	told     map[string]bool              // units, with the revisions of secrets that secret-changed has told them of
 	member   map[string]relation.Settings // the units' settings by path
 }
@@ -54,17 +59,23 @@ type ending struct {
 	values map[state.SecretID]bool // the secrets that it changed: whether it gave them a value
 }
 
+// called says whether it is a task or a command, which fail by themselves.
+func (e *ending) called() bool { return e.hook.Kind == hooks.Action || e.hook.Kind == hooks.Command }
+
 func newChecker(s *Sim) checker {
 	return checker{s: s, ended: map[state.UnitName]*ending{}, seen: map[seen]int{}, excused: map[state.UnitName]bool{},
-		hopeless: map[state.UnitName]bool{}, tasks: map[state.TaskID]bool{}, told: map[string]bool{}, member: map[string]relation.Settings{}}
+		hopeless: map[state.UnitName]bool{}, tasks: map[state.TaskID]*task{}, results: map[string]*task{}, calls: map[string]*call{}, told: map[string]bool{}, member: map[string]relation.Settings{}}
 }
 
 func (c *checker) excuse(u state.UnitName) { c.excused[u] = true }
 
 // noted is told what a unit's agent notes on its disk: from then on that is what has happened.
 func (c *checker) noted(u state.UnitName, p *unit.Pending) {
-	if p == nil || !p.Ended || p.Hook.Kind == hooks.Action {
+	if p == nil || !p.Ended {
 		return
+	}
+	if t := c.tasks[p.Hook.Task]; t != nil && p.Hook.Kind == hooks.Action {
+		t.noted = true
 	}
 	e := &ending{hook: p.Hook, failed: p.Failed != nil || p.Cut, values: valued(p.Effects)}
 	if run := p.Effects.State["run"]; run != nil {
@@ -102,15 +113,34 @@ func (c *checker) begins(u state.UnitName, r unit.Request) {
 	s, h := c.s, r.Hook
 	head := read[state.Ledger](s, model.LedgerPath(u))
 	switch {
-	case h.Kind == hooks.Action:
-		if c.tasks[h.Task] {
-			s.fail("%s: task %d runs again", u, h.Task)
-		}
-		c.tasks[h.Task] = true
 	case c.ended[u] != nil && head.Exists():
-		s.fail("%s: %s runs, and %s has ended and is not committed", u, h.Name(), c.ended[u].hook.Name())
+		s.fail("%s: %s runs, and %s has ended and is not committed", u, hookName(h), hookName(c.ended[u].hook))
+	case h.Kind == hooks.Action:
+		c.taskBegins(u, h)
+	case h.Kind == hooks.Command:
+		c.callBegins(u, h)
 	case head.Exists() && !slices.Contains(phases[h.Kind], head.Value.Phase):
 		s.fail("%s: %s runs when it is %q", u, h.Name(), head.Value.Phase)
+	default:
+		c.hookBegins(u, h, head.Value)
+	}
+}
+
+// hookBegins: nothing has been forgotten, and all is in its place.
+func (c *checker) hookBegins(u state.UnitName, h hooks.Hook, l state.Ledger) {
+	s := c.s
+	if l.Again != nil && string(l.Again.Hook) != string(state.Encode(h)) {
+		s.fail("%s: %s runs, and %s was cut and has not run again", u, h.Name(), l.Again.Hook)
+	}
+	unit := read[state.Unit](s, model.UnitPath(u)).Value
+	host := s.hosts[unit.Machine]
+	if unit.Life != state.Alive || host == nil || host.disks[u] == nil {
+		return
+	}
+	for _, a := range unit.Storage {
+		if a.Life == state.Alive && l.Storage[a.ID].Attached && !host.disks[u].placed[a.ID] {
+			s.fail("%s: %s runs, and %s is not in its place", u, h.Name(), a.ID)
+		}
 	}
 }
 
@@ -165,6 +195,7 @@ func (c *checker) before(l *link, t state.Txn) func(error) {
 		had = c.secretsBefore(t, u)
 		was, count = read[state.Ledger](s, head.Path), read[map[string]string](s, model.StatePath(u))
 	}
+	ended := c.endedBefore(t)
 	leaders := map[state.ApplicationName]string{}
 	for _, name := range applications {
 		leaders[name], _ = coord.Leader(context.Background(), s.admin, model.ElectionPath(name))
@@ -174,6 +205,7 @@ func (c *checker) before(l *link, t state.Txn) func(error) {
 		if err == nil {
 			c.commits++
 		}
+		c.taskEnds(ended)
 		if l.fence != "" {
 			if err == nil && l.fence != fence {
 				s.fail("a leader that has been deposed has written")
@@ -245,8 +277,8 @@ func (c *checker) applied(u state.UnitName, t state.Txn, ledger state.Ledger, co
 	case e == nil:
 	case e.failed && (ledger.Failed == nil && ledger.Again == nil || run != ""):
 		s.fail("%s: %s failed, and the ledger does not say so", u, e.hook.Name())
-	case !e.failed && run != e.run && ledger.Failed == nil:
-		s.fail("%s: %s succeeded, and what it asked for is lost", u, e.hook.Name())
+	case !e.failed && run != e.run && (ledger.Failed == nil || e.called()):
+		s.fail("%s: %s succeeded, and what it asked for is lost", u, hookName(e.hook))
 	}
 	for _, op := range t.Ops {
 		if !strings.HasPrefix(op.Path, model.RelationsPath()+"/") || !strings.HasSuffix(op.Path, "/"+u.Node()) || op.Kind != state.OpSet || strings.Contains(op.Path, state.GoneName) {

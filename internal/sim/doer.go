@@ -72,6 +72,9 @@ func (d *doer) Save(p *unit.Pending) error {
 		d.link.die("before it notes what runs")
 		return errDied
 	}
+	if was := d.disk.note; was != nil && p != nil && !was.Ended && !p.Ended && was.From == p.From && was.Hook.Kind != hooks.Command {
+		d.s.fail("%s: %s runs, and %s was cut by a crash and is forgotten", d.unit, hookName(p.Hook), hookName(was.Hook))
+	}
 	d.disk.note = nil
 	if p != nil {
 		note := *p
@@ -129,6 +132,9 @@ func (d *doer) Run(ctx context.Context, r unit.Request) (run.Result, hooks.Effec
 		s.count("secret hooks")
 	}
 	s.check.begins(d.unit, r)
+	if r.Hook.Kind == hooks.Action || r.Hook.Kind == hooks.Command {
+		return d.called(ctx, r)
+	}
 	e, err := d.effects(ctx, r)
 	if d.link.alive() != nil {
 		return run.Result{}, hooks.Effects{}, errDied
@@ -144,7 +150,7 @@ func (d *doer) Run(ctx context.Context, r unit.Request) (run.Result, hooks.Effec
 		s.count("stops")
 		d.h.units[d.unit].stop()
 		return run.Result{Outcome: run.Terminated, Code: -1, Reason: "signal: terminated"}, e, nil
-	case s.accident(80) && r.Hook.Kind != hooks.Action:
+	case s.accident(80):
 		s.log("%s: %s is cut", d.unit, hookName(r.Hook))
 		s.count("cut hooks")
 		return run.Result{Outcome: run.Rebooting}, hooks.Effects{}, nil
@@ -157,8 +163,11 @@ func (d *doer) Run(ctx context.Context, r unit.Request) (run.Result, hooks.Effec
 }
 
 func hookName(h hooks.Hook) string {
-	if h.Kind == hooks.Action {
+	switch h.Kind {
+	case hooks.Action:
 		return fmt.Sprintf("task %d", h.Task)
+	case hooks.Command:
+		return fmt.Sprintf("command %v", h.ActionInput["command"])
 	}
 	return h.Name()
 }
@@ -167,10 +176,6 @@ func hookName(h hooks.Hook) string {
 func (d *doer) effects(ctx context.Context, r unit.Request) (hooks.Effects, error) {
 	s := d.s
 	var e hooks.Effects
-	if r.Hook.Kind == hooks.Action {
-		e.Action = &hooks.ActionOutcome{Results: map[string]any{"ran": "1"}}
-		return e, nil
-	}
 	rels, err := r.Reader.Relations(ctx)
 	if err != nil {
 		return e, err

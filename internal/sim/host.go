@@ -18,6 +18,7 @@ type host struct {
 	id     state.MachineID
 	number int
 	boots  int
+	moves  int                      // how often it has had another address
 	disks  map[state.UnitName]*disk // outlive the process
 	link   *link                    // nil while the process is down
 	lock   *unit.Lock
@@ -32,6 +33,8 @@ type host struct {
 // A lodger is the agent of a unit.
 type lodger struct {
 	agent *unit.Agent
+	queue *unit.Commands
+	calls []*call // that were made to it
 	end   context.CancelFunc
 	stop  context.CancelFunc // ends the step that it is in
 	until time.Time          // it waits until then; zero: for a change
@@ -98,7 +101,9 @@ func (h *host) act() {
 	defer func() { h.busy = false }()
 	h.assign()
 	if names := h.names(); len(names) > 0 {
-		h.step(names[h.s.rng.IntN(len(names))])
+		u := names[h.s.rng.IntN(len(names))]
+		h.converse(u)
+		h.step(u)
 	}
 }
 
@@ -167,11 +172,11 @@ func (h *host) start(u state.UnitName) bool {
 		h.disks[u] = d
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	network := unit.Network{Public: fmt.Sprintf("198.51.100.%d", h.number), Private: fmt.Sprintf("10.0.0.%d", h.number), Egress: []string{"10.0.0.0/8"}}
 	run := state.Presence{Boot: s.id("run"), Since: s.now.Add(time.Duration(s.ids))} // no two runs begin at the same moment
+	queue := unit.NewCommands()
 	a, err := unit.New(ctx, unit.Config{
-		Model: model, Unit: u, Machine: h.id, Store: link, Lock: h.lock,
-		World: func() unit.World { return unit.World{Network: network, Addresses: state.Addresses{Name: "shop"}} },
+		Model: model, Unit: u, Machine: h.id, Store: link, Lock: h.lock, Commands: queue,
+		World: func() unit.World { return unit.World{Network: h.network(), Addresses: state.Addresses{Name: "shop"}} },
 		Run:   run, Boot: fmt.Sprintf("boot-%s-%d", h.id, h.boots), Reboot: h.reboot,
 		Now: s.clock, ID: func() string { return s.id("commit") },
 	}, &doer{s: s, h: h, link: link, disk: d, unit: u})
@@ -183,8 +188,23 @@ func (h *host) start(u state.UnitName) bool {
 		return false
 	}
 	s.log("%s starts on machine %s", u, h.id)
-	h.units[u] = &lodger{agent: a, end: cancel}
+	h.units[u] = &lodger{agent: a, queue: queue, end: cancel}
 	return true
+}
+
+// network is how the machine is reached now.
+func (h *host) network() unit.Network {
+	private := fmt.Sprintf("10.0.%d.%d", h.moves, h.number)
+	return unit.Network{Public: fmt.Sprintf("198.51.100.%d", h.number), Private: private, Egress: []string{private + "/32"}}
+}
+
+// restart is the machine that starts again: nothing is in its place.
+func (h *host) restart(why string, until time.Time) {
+	h.kill(why, until)
+	h.boots++
+	for _, d := range h.disks {
+		d.placed = nil
+	}
 }
 
 // step steps a unit's agent once, and says whether it did anything.
@@ -201,6 +221,7 @@ func (h *host) step(u state.UnitName) bool {
 	if h.link == nil || h.units[u] != l {
 		return false // it died in there
 	}
+	s.check.answers(l)
 	if ctx.Err() != nil { // it was stopped, and starts again
 		l.end()
 		delete(h.units, u)

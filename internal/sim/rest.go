@@ -30,6 +30,7 @@ func (s *Sim) atRest() {
 	for _, u := range s.allUnits() {
 		s.unitAtRest(u)
 	}
+	s.calledAtRest()
 	for _, id := range s.children(model.RelationsPath()) {
 		if read[state.Relation](s, model.RelationsPath()+"/"+id).Value.Life != state.Alive {
 			s.fail("at rest: relation %s is still going", id)
@@ -80,12 +81,6 @@ func (s *Sim) unitAtRest(u state.UnitName) {
 		s.fail("at rest: the ledger of %s is %+v", u, l.Ledger)
 		return
 	}
-	for _, id := range s.children(model.TasksPath(state.Receiver(u))) {
-		n, _ := strconv.Atoi(id)
-		if r := read[state.TaskResult](s, model.TaskResultPath(state.Receiver(u), state.TaskID(n))); !r.Exists() || r.Value.Status == "running" {
-			s.fail("at rest: task %s of %s is %q", id, u, r.Value.Status)
-		}
-	}
 	s.belongingsAtRest(u, unit, l.Ledger)
 	for _, m := range app.Relations {
 		s.relationAtRest(u, unit, l, m)
@@ -108,9 +103,13 @@ func (s *Sim) relationAtRest(u state.UnitName, unit state.Unit, l resolve.Local,
 		return // the subordinate of another
 	}
 	mine, in := l.Relations[m.Relation]
-	if !in || !read[relation.Settings](s, model.MemberPath(m.Relation, principal, u)).Exists() {
+	own := read[relation.Settings](s, model.MemberPath(m.Relation, principal, u))
+	if !in || !own.Exists() {
 		s.fail("at rest: %s is not in relation %d", u, m.Relation)
 		return
+	}
+	if at := s.hosts[unit.Machine].network(); own.Value["ingress-address"] != at.Private || own.Value["egress-subnets"] != at.Egress[0] {
+		s.fail("at rest: %s is at %s, and says %v in relation %d", u, at.Private, own.Value, m.Relation)
 	}
 	if container && unit.Principal == "" && m.Remote.Subordinate &&
 		!slices.ContainsFunc(unit.Subordinates, func(v state.UnitName) bool { return string(v.Application()) == m.Remote.Application }) {

@@ -168,12 +168,11 @@ func (s *Sim) misfortune() {
 	if h == nil || h.link == nil {
 		return
 	}
-	switch s.rng.IntN(6) {
+	switch s.rng.IntN(7) {
 	case 0:
 		h.kill("killed", s.now.Add(time.Duration(s.rng.IntN(90))*time.Second))
 	case 1:
-		h.kill("rebooted", s.now.Add(time.Duration(s.rng.IntN(60))*time.Second))
-		h.boots++
+		h.restart("rebooted", s.now.Add(time.Duration(s.rng.IntN(60))*time.Second))
 	case 2:
 		s.log("machine %s: session expires", h.id)
 		h.link.Expire()
@@ -182,6 +181,10 @@ func (s *Sim) misfortune() {
 		h.link.ExpireUnnoticed()
 	case 4:
 		h.link.Suspect()
+	case 6:
+		h.moves++
+		s.log("machine %s: its address is %s", h.id, h.network().Private)
+		s.count("other addresses")
 	case 5:
 		s.log("machine %s: connection cut", h.id)
 		h.link.Cut()

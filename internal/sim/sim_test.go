@@ -46,7 +46,8 @@ func TestSeeds(t *testing.T) {
 	}
 	t.Log(all)
 	for _, what := range []string{"hooks", "failed hooks", "edits", "deaths", "stops", "lost replies", "misfortunes", "deposed leaders", "failures of the cloud", "errors of agents",
-		"secrets", "secrets read", "storage hooks", "secret hooks", "reboots by hooks", "cut hooks"} {
+		"secrets", "secrets read", "storage hooks", "secret hooks", "reboots by hooks", "cut hooks",
+		"tasks", "commands", "tasks and commands cut by a crash", "tasks and commands cancelled while they ran", "other addresses"} {
 		if all[what] == 0 {
 			t.Errorf("in all of them there were no %s", what)
 		}

@@ -153,11 +153,7 @@ func (s *Sim) user() {
 	case 12, 13:
 		s.resolve(some(), s.chance(3))
 	case 14:
-		u := some()
-		s.do("run backup on "+string(u), func(ctx context.Context, r state.Reader) (state.Txn, error) {
-			t, _, err := state.EnqueueTasks(ctx, r, model, by, "backup", []state.Call{{On: state.Receiver(u), Action: "backup"}})
-			return t, err
-		})
+		s.task(some())
 	case 15:
 		if s.chance(4) {
 			s.remove(name, s.how())
