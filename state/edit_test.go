@@ -586,3 +586,30 @@ func TestInstances(t *testing.T) {
 	_, err = state.SetInstance(ctx, w.s, m, "7", provider.Instance{}, now)
 	fails(t, "no machine", err, &notFound{Kind: "machine", Name: "7"})
 }
+
+func TestAnnotate(t *testing.T) {
+	w := newWorld(t)
+	w.must(state.Txn{}, w.deploy(state.Deployment{Name: "web", Charm: "web-0", Units: 1}))
+	note := func(set state.Annotations) error { return w.apply(state.Annotate(ctx, w.s, m, w.by, set)) }
+	web := func(words map[string]string) map[state.ApplicationName]map[string]string {
+		return map[state.ApplicationName]map[string]string{"web": words}
+	}
+	if err := note(state.Annotations{Applications: web(map[string]string{"who": "us", "row": "1"})}); err != nil {
+		t.Fatal(err)
+	}
+	if err := note(state.Annotations{Applications: web(map[string]string{"row": "", "why": "so"})}); err != nil {
+		t.Fatal(err)
+	}
+	fails(t, "a key with a dot", note(state.Annotations{Applications: web(map[string]string{"who": "them", "a.b": "c"})}),
+		&state.InvalidError{Text: `invalid annotation key "a.b": it cannot be empty, nor have "." or "$" in it`})
+	fails(t, "a machine that is not there", note(state.Annotations{Applications: web(map[string]string{"who": "them"}),
+		Machines: map[state.MachineID]map[string]string{"7": {"a": "b"}}}), &state.NotFoundError{Kind: "machine", Name: "7"})
+	got, err := state.ReadAnnotations(ctx, w.s, m)
+	if want := web(map[string]string{"who": "us", "why": "so"}); err != nil || !reflect.DeepEqual(got.Applications, want) || len(got.Machines) > 0 {
+		t.Errorf("annotations are %v, %v", got, err)
+	}
+	same, err := state.Annotate(ctx, w.s, m, w.by, state.Annotations{Applications: web(map[string]string{"who": "us"})})
+	if err != nil || len(same.Ops) > 0 {
+		t.Errorf("the same again writes %v, %v", same.Ops, err)
+	}
+}

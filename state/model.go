@@ -114,6 +114,7 @@ type Application struct {
 	Storage     map[string]Directive `json:"storage,omitempty"`    // what units have of each of the charm's storage when they are made
 	StorageRev  int                  `json:"storageRev,omitempty"` // counts the changes of that
 	Created     time.Time            `json:"created"`
+	Annotations map[string]string    `json:"annotations,omitempty"`
 
 	Resources map[string]UsedResource `json:"resources,omitempty"` // by name; those that have not been given are not in it
 	End
@@ -206,6 +207,7 @@ type Machine struct {
 	KeepInstance bool                 `json:"keepInstance,omitempty"`
 	Manual       string               `json:"manual,omitempty"` // how its user logged in, user@host:port: no provider starts or stops it
 	Created      time.Time            `json:"created"`
+	Annotations  map[string]string    `json:"annotations,omitempty"`
 	End
 }
 

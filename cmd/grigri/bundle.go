@@ -18,6 +18,7 @@ import (
 	"github.com/grigri/grigri/charm"
 	"github.com/grigri/grigri/controller/client"
 	"github.com/grigri/grigri/internal/bundle"
+	"github.com/grigri/grigri/internal/userapi"
 )
 
 const bundleFile = "bundle.yaml"
@@ -116,7 +117,12 @@ func bundleCharms(b *bundle.Bundle) (map[string]bundle.Charm, map[string]localCh
 	for _, name := range slices.Sorted(maps.Keys(b.Applications)) {
 		a := b.Applications[name]
 		if strings.HasPrefix(a.Charm, "local:") {
-			continue // the model has it, or has not
+			files, err := revisions(a.Resources) // the charm itself the model has, or has not
+			if err != nil {
+				wrong = append(wrong, fmt.Sprintf("application %q: %v", name, err))
+			}
+			local[name] = localCharm{resources: files}
+			continue
 		}
 		l, done := read[a.Charm]
 		if !done {
@@ -148,6 +154,19 @@ func bundleCharms(b *bundle.Bundle) (map[string]bundle.Charm, map[string]localCh
 		return nil, nil, errors.New("the provided bundle has the following errors:\n" + strings.Join(wrong, "\n"))
 	}
 	return about, local, nil
+}
+
+// revisions is resources of a charm that the model has: it has them too, by number.
+func revisions(given map[string]any) (map[string]resourceFile, error) {
+	out := map[string]resourceFile{}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		n, ok := given[name].(int)
+		if !ok || n < 0 {
+			return nil, fmt.Errorf("resource %q: expected the number of a revision, since the charm is the model's own, got %v", name, given[name])
+		}
+		out[name] = resourceFile{choice: userapi.ResourceChoice{Revision: n}}
+	}
+	return out, nil
 }
 
 func fitOptions(a *bundle.Application, options charm.Options) error {
@@ -213,6 +232,10 @@ func (c *cli) deployBundle(cmd *cobra.Command, base bundle.Source, flags *bundle
 	if err != nil {
 		return err
 	}
+	storage, _ := cmd.Flags().GetStringArray("storage")
+	if err := setStorage(w.bundle, storage); err != nil {
+		return err
+	}
 	trust, _ := cmd.Flags().GetBool("trust")
 	if trusted := trustedApplications(w.bundle); len(trusted) > 0 && !trust && !dryRun {
 		return fmt.Errorf("bundle %s wants applications to be trusted with the cloud's credentials: %s; repeat the deploy with --trust if that is right", base.Name, strings.Join(trusted, ", "))
@@ -248,6 +271,34 @@ func (c *cli) deployBundle(cmd *cobra.Command, base bundle.Source, flags *bundle
 	return nil
 }
 
+// setStorage gives applications of the bundle the storage that the user has asked for: application:name=directive.
+func setStorage(b *bundle.Bundle, words []string) error {
+	of := map[string][]string{}
+	for _, w := range words {
+		name, _, _ := strings.Cut(w, "=")
+		app, _, ok := strings.Cut(name, ":")
+		if !ok {
+			return usagef("expected \"application:name=[pool,][size,][count]\", got %q", w)
+		}
+		if b.Applications[app] == nil {
+			return fmt.Errorf("storage %q is of application %q, which the bundle does not have", w, app)
+		}
+		of[app] = append(of[app], w)
+	}
+	for app, words := range of {
+		wants, err := storageWords(words, app)
+		if err != nil {
+			return err
+		}
+		a := b.Applications[app]
+		if a.Storage == nil {
+			a.Storage = map[string]string{}
+		}
+		maps.Copy(a.Storage, wants)
+	}
+	return nil
+}
+
 func bundleName(b *bundle.Bundle, base bundle.Source) string {
 	if b.Name != "" {
 		return b.Name
@@ -274,12 +325,9 @@ func (c *cli) diffBundleCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "diff-bundle bundle", Short: "Show how a bundle and a model differ.", Args: argCount(1, 1, "no bundle specified")}
 	modelFlag(cmd)
 	flags := addBundleFlags(cmd.Flags())
-	for _, name := range []string{"annotations", "arch", "base", "channel"} {
-		if name == "annotations" {
-			cmd.Flags().Bool(name, false, "accepted for compatibility: annotations are not kept")
-		} else {
-			cmd.Flags().String(name, "", "accepted for compatibility: there is no charm store")
-		}
+	annotations := cmd.Flags().Bool("annotations", false, "compare annotations too")
+	for _, name := range []string{"arch", "base", "channel"} {
+		cmd.Flags().String(name, "", "accepted for compatibility: there is no charm store")
 		_ = cmd.Flags().MarkHidden(name)
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -294,6 +342,7 @@ func (c *cli) diffBundleCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		w.options.Annotations = *annotations
 		diff, err := bundle.Diff(w.bundle, w.charms, w.have, w.options)
 		if err != nil {
 			return err

@@ -17,12 +17,16 @@ import (
 
 // readModel reads what a bundle is compared with.
 func readModel(ctx context.Context, m client.Model) (bundle.Model, error) {
-	out := bundle.Model{Applications: map[string]bundle.Deployed{}, Machines: map[string]provider.Constraints{}}
+	out := bundle.Model{Applications: map[string]bundle.Deployed{}, Machines: map[string]bundle.Host{}}
 	report, err := m.Status(ctx)
 	if err != nil {
 		return out, err
 	}
-	if err := addMachines(out.Machines, report.Status.Machines); err != nil {
+	annotations, err := m.Annotations(ctx)
+	if err != nil {
+		return out, err
+	}
+	if err := addMachines(out.Machines, report.Status.Machines, annotations.Machines); err != nil {
 		return out, err
 	}
 	for name, s := range report.Status.Applications {
@@ -33,6 +37,7 @@ func readModel(ctx context.Context, m client.Model) (bundle.Model, error) {
 		if err != nil {
 			return out, err
 		}
+		a.Annotations = annotations.Applications[name]
 		out.Applications[string(name)] = a
 	}
 	relations, err := m.Relations(ctx)
@@ -47,14 +52,14 @@ func readModel(ctx context.Context, m client.Model) (bundle.Model, error) {
 	return out, nil
 }
 
-func addMachines(out map[string]provider.Constraints, machines map[state.MachineID]status.Machine) error {
+func addMachines(out map[string]bundle.Host, machines map[state.MachineID]status.Machine, annotations map[state.MachineID]map[string]string) error {
 	for id, machine := range machines {
 		c, err := provider.ParseConstraints(machine.Constraints)
 		if err != nil {
 			return fmt.Errorf("read machine %s: %w", id, err)
 		}
-		out[string(id)] = c
-		if err := addMachines(out, machine.Containers); err != nil {
+		out[string(id)] = bundle.Host{Constraints: c, Annotations: annotations[id]}
+		if err := addMachines(out, machine.Containers, annotations); err != nil {
 			return err
 		}
 	}
@@ -75,7 +80,8 @@ func readApplication(ctx context.Context, m client.Model, name state.Application
 		return bundle.Deployed{}, err
 	}
 	a := bundle.Deployed{Charm: shown.Charm.URL(), Hash: shown.Charm.SHA256, Base: shown.Base.String(), Subordinate: !shown.Principal,
-		Options: map[string]string{}, Constraints: constraints.String(), Expose: shown.Exposed, Trust: shown.Trust}
+		Options: map[string]string{}, Constraints: constraints.String(), Expose: shown.Exposed, Trust: shown.Trust,
+		Storage: shown.Storage, Resources: shown.Resources}
 	for k, o := range config.Settings {
 		if o.Source == "user" {
 			a.Options[k] = fmt.Sprint(o.Value)
@@ -153,6 +159,11 @@ func (e *bundleRun) do(ctx context.Context, change bundle.Change) error {
 		return e.expose(ctx, c)
 	case bundle.Trust:
 		return e.m.Trust(ctx, state.ApplicationName(c.Name), true)
+	case bundle.Annotate:
+		if c.Application != "" {
+			return e.m.Annotate(ctx, state.Annotations{Applications: map[state.ApplicationName]map[string]string{state.ApplicationName(c.Application): c.Annotations}})
+		}
+		return e.m.Annotate(ctx, state.Annotations{Machines: map[state.MachineID]map[string]string{state.MachineID(e.machine(c.Machine)): c.Annotations}})
 	case bundle.AddRelation:
 		_, err := e.m.Integrate(ctx, c.Relation[0], c.Relation[1])
 		return err
@@ -165,7 +176,7 @@ func (e *bundleRun) do(ctx context.Context, change bundle.Change) error {
 
 // charm names the charm of an application to the controller: by its hash, or as the model does.
 func (e *bundleRun) charm(application, path string) string {
-	if l, ok := e.local[application]; ok {
+	if l := e.local[application]; l.hash != "" {
 		return l.hash
 	}
 	return path

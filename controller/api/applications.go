@@ -116,7 +116,16 @@ func showApplication(ctx context.Context, s *Server, q *request) (any, error) {
 	for _, b := range c.Charm.Meta.ExtraBindings {
 		bindings[b] = space
 	}
-	return userapi.Application{Name: name, Charm: app.Charm, Base: app.Base, Constraints: app.Constraints, Principal: !app.Subordinate,
+	storage, resources := map[string]string{}, map[string]int{}
+	for store, d := range app.Storage {
+		if d.Count > 0 {
+			storage[store] = d.String()
+		}
+	}
+	for resource, used := range app.Resources {
+		resources[resource] = used.Revision
+	}
+	return userapi.Application{Name: name, Storage: storage, Resources: resources, Charm: app.Charm, Base: app.Base, Constraints: app.Constraints, Principal: !app.Subordinate,
 		Exposed: exposed.Value.Exposed, Endpoints: exposed.Value.Endpoints, Bindings: bindings, Trust: app.Trust, Life: app.Life.Word(), Units: units}, nil
 }
 

@@ -39,6 +39,8 @@ func Routes() []Route {
 		{Pattern: userapi.SetModelConfigRoute, Access: Writer, Handle: setModelConfig},
 		{Pattern: userapi.ConstraintsRoute, Access: Reader, Handle: showModelConstraints},
 		{Pattern: userapi.SetConstraintsRoute, Access: Writer, Handle: setModelConstraints},
+		{Pattern: userapi.AnnotationsRoute, Access: Reader, Handle: showAnnotations},
+		{Pattern: userapi.AnnotateRoute, Access: Writer, Handle: annotate},
 		{Pattern: userapi.CharmRoute, Access: Reader, Handle: showCharm},
 		{Pattern: userapi.UploadCharmRoute, Access: Writer, Handle: uploadCharm},
 		{Pattern: userapi.UploadResourceRoute, Access: Writer, Handle: uploadResource, Patient: true},

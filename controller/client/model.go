@@ -74,6 +74,17 @@ func (m Model) SetConstraints(ctx context.Context, c provider.Constraints) error
 	return m.do(ctx, call{route: userapi.SetConstraintsRoute, body: c}, nil)
 }
 
+// Annotations is all annotations of the model.
+func (m Model) Annotations(ctx context.Context) (state.Annotations, error) {
+	var out state.Annotations
+	return out, m.do(ctx, call{route: userapi.AnnotationsRoute}, &out)
+}
+
+// Annotate changes annotations: an empty value removes one.
+func (m Model) Annotate(ctx context.Context, a state.Annotations) error {
+	return m.do(ctx, call{route: userapi.AnnotateRoute, body: a}, nil)
+}
+
 // Charm is the model's charm whose archive has this SHA-256. It is not found until it has been uploaded.
 func (m Model) Charm(ctx context.Context, hash string) (state.Charm, error) {
 	var out state.Charm

@@ -3,6 +3,7 @@ package bundle
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
@@ -38,11 +39,11 @@ applications:
     options: {debug: yes, port: 8080, motd: "include-file://motd", none: ~}
     expose: true
     constraints: mem=2G
-  db: {charm: /charms/db, num_units: 2, to: "7"}
+  db: {charm: /charms/db, num_units: 2, to: "7", annotations: {gui-x: 100, who: "include-file://motd"}}
   cache: {charm: ./cache, scale: 1, to: lxd:wiki/1}
   logger: {charm: ./logger}
 machines:
-  "7": {constraints: cores=2}
+  "7": {constraints: cores=2, annotations: {rack: b}}
 relations:
 - [wiki:db, db]
 - - wiki
@@ -85,7 +86,9 @@ deploy application cache from local charm ./here/cache with 1 unit on debian@12
 deploy application db from local charm /charms/db with 2 units on debian@12
 deploy application logger from local charm ./here/logger on debian@12
 deploy application wiki from local charm ./here/wiki with 3 units on debian@12
+set annotations for db
 expose all endpoints of wiki and allow access from CIDRs 0.0.0.0/0 and ::/0
+set annotations for new machine 0
 add relation wiki:db - db
 add relation wiki - cache
 add relation wiki - logger
@@ -139,7 +142,7 @@ func model(t interface{ Fatal(...any) }, b *Bundle, charms map[string]Charm, m M
 		t.Fatal(err)
 	}
 	if m.Applications == nil {
-		m = Model{Applications: map[string]Deployed{}, Machines: map[string]provider.Constraints{}}
+		m = Model{Applications: map[string]Deployed{}, Machines: map[string]Host{}}
 	}
 	made := map[string]string{}
 	number := func(r MachineRef) string {
@@ -155,15 +158,25 @@ func model(t interface{ Fatal(...any) }, b *Bundle, charms map[string]Charm, m M
 			if c.Container != "" {
 				made[c.Key] = number(c.On) + "/lxd/" + c.Key
 			}
-			m.Machines[made[c.Key]], _ = provider.ParseConstraints(c.Constraints)
+			constraints, _ := provider.ParseConstraints(c.Constraints)
+			m.Machines[made[c.Key]] = Host{Constraints: constraints}
 		case Deploy:
 			settings, _ := c.Application.Settings()
 			m.Applications[c.Name] = Deployed{Charm: "local:" + c.Name + "-0", Hash: charms[c.Name].Hash, Base: c.Base, Subordinate: charms[c.Name].Subordinate,
-				Options: settings, Constraints: c.Constraints, Trust: c.Application.Trust}
+				Options: settings, Constraints: c.Constraints, Trust: c.Application.Trust, Storage: c.Application.Storage}
 		case Expose:
 			a := m.Applications[c.Name]
 			a.Expose, a.Endpoints = true, c.Endpoints
 			m.Applications[c.Name] = a
+		case Annotate:
+			if a := m.Applications[c.Application]; c.Application != "" {
+				a.Annotations = merge(a.Annotations, c.Annotations)
+				m.Applications[c.Application] = a
+				continue
+			}
+			host := m.Machines[number(c.Machine)]
+			host.Annotations = merge(host.Annotations, c.Annotations)
+			m.Machines[number(c.Machine)] = host
 		case AddRelation:
 			r := c.Relation
 			for i := range r {
@@ -197,6 +210,8 @@ func TestDeployTwiceChangesNothing(t *testing.T) {
 	b.Applications["wiki"].Options["port"] = 81
 	*b.Applications["wiki"].NumUnits = 4
 	b.Applications["db"].Expose = true
+	b.Applications["db"].Annotations["gui-x"] = "120"
+	b.Machines["7"].Annotations["row"] = "1"
 	*b.Applications["db"].NumUnits = 1 // nothing is taken away
 	b.Relations = append(b.Relations, Relation{"cache:x", "db:x"})
 	changed := map[string]Charm{"wiki": {Hash: "w2"}, "db": charms["db"], "cache": charms["cache"], "logger": charms["logger"]}
@@ -205,13 +220,15 @@ func TestDeployTwiceChangesNothing(t *testing.T) {
 add new machine 0
 upgrade wiki from local charm ./here/wiki (it has local:wiki-0)
 expose all endpoints of db and allow access from CIDRs 0.0.0.0/0 and ::/0
+set annotations for db
 set application options for wiki
+set annotations for machine 0
 add relation cache:x - db:x
 add unit wiki/3 to new machine 0 to satisfy [new]`
 	if got := lines(changes); err != nil || got != want {
 		t.Errorf("%v\n%s", err, got)
 	}
-	m.Machines["x"] = provider.Constraints{}
+	m.Machines["x"] = Host{}
 	d, err := Diff(b, changed, m, Options{})
 	wantDiff := map[string]any{
 		"applications": map[string]any{
@@ -223,6 +240,12 @@ add unit wiki/3 to new machine 0 to satisfy [new]`
 	}
 	if err != nil || !reflect.DeepEqual(d, wantDiff) {
 		t.Errorf("%v\n%v", err, d)
+	}
+	d, err = Diff(b, changed, m, Options{Annotations: true})
+	wantDiff["applications"].(map[string]any)["db"].(map[string]any)["annotations"] = map[string]any{"gui-x": pair("120", "100")}
+	wantDiff["machines"].(map[string]any)["7"] = map[string]any{"annotations": map[string]any{"row": pair("1", nil)}}
+	if err != nil || !reflect.DeepEqual(d, wantDiff) {
+		t.Errorf("with annotations: %v\n%v", err, d)
 	}
 }
 
@@ -311,7 +334,7 @@ machines: {"3": ~, "4": ~, "5": {base: ubuntu@22.04}}
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := Model{Machines: map[string]provider.Constraints{"3": {}, "9": {}}}
+	m := Model{Machines: map[string]Host{"3": {}, "9": {}}}
 	changes, err := Plan(b, map[string]Charm{"a": {}}, m, Options{Existing: true, Machines: map[string]string{"4": "9"}})
 	want := `upload charm ./here/a for a
 add new machine 0 (bundle machine 5)
@@ -339,7 +362,7 @@ func TestExport(t *testing.T) {
 				for range rapid.IntRange(0, n).Draw(t, "places") {
 					place := rapid.SampledFrom([]string{"new", "lxd:new", "0", "lxd:0"}).Draw(t, "to")
 					if strings.HasSuffix(place, "0") {
-						b.Machines["0"] = &Machine{Constraints: "cores=2"}
+						b.Machines["0"] = &Machine{Constraints: "cores=2", Annotations: map[string]string{"rack": "b"}}
 					}
 					a.To = append(a.To, place)
 				}
@@ -347,6 +370,9 @@ func TestExport(t *testing.T) {
 			}
 			if rapid.Bool().Draw(t, "option") {
 				a.Options = map[string]any{"x": rapid.SampledFrom([]string{"yes", "1", "two: words", "a\nb"}).Draw(t, "value")}
+			}
+			if rapid.Bool().Draw(t, "noted") {
+				a.Annotations, a.Storage = map[string]string{"who": "yes"}, map[string]string{"data": "rootfs,1024M,1"}
 			}
 			a.Expose = rapid.Bool().Draw(t, "expose")
 			b.Applications[name] = a
@@ -363,11 +389,16 @@ func TestExport(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, text)
 		}
-		if d, err := Diff(again, have, m, Options{Existing: true}); err != nil || len(d) > 0 {
+		if d, err := Diff(again, have, m, Options{Existing: true, Annotations: true}); err != nil || len(d) > 0 {
 			t.Fatalf("differs: %v %v\n%s", d, err, text)
 		}
 		if changes, err := Plan(again, have, m, Options{Existing: true}); err != nil || len(changes) > 0 {
 			t.Fatalf("%v\n%s\n%s", err, lines(changes), text)
+		}
+		for name, a := range b.Applications {
+			if !maps.Equal(again.Applications[name].Storage, a.Storage) {
+				t.Fatalf("storage of %s is lost\n%s", name, text)
+			}
 		}
 	})
 }
@@ -390,7 +421,7 @@ applications:
 	}{
 		{Model{}, []string{"add new machine 0 (bundle machine 0)", "add lxd container 1 on new machine 0", "add lxd container 4 on new machine 0",
 			"add unit db/0 to new machine 1 to satisfy [lxd:0]", "add unit cache/0 to new machine 4 to satisfy [lxd:db/0]"}},
-		{Model{Machines: map[string]provider.Constraints{"3": {}, "3/lxd/0": {}}, Applications: map[string]Deployed{"db": {Charm: "local:db-0",
+		{Model{Machines: map[string]Host{"3": {}, "3/lxd/0": {}}, Applications: map[string]Deployed{"db": {Charm: "local:db-0",
 			Units: []Placed{{Unit: "db/0", Machine: "3/lxd/0"}}}}}, []string{"add lxd container 2 on machine 3", "add unit cache/0 to new machine 2 to satisfy [lxd:db/0]"}},
 	} {
 		changes, err := Plan(b, charms, c.have, Options{})

@@ -17,7 +17,11 @@ func Diff(b *Bundle, charms map[string]Charm, m Model, o Options) (map[string]an
 	out := map[string]any{}
 	apps := map[string]any{}
 	for name := range b.Applications {
-		if d := p.diffApplication(name); len(d) > 0 {
+		d := p.diffApplication(name)
+		if have, there := m.Applications[name]; there && o.Annotations {
+			differ(d, "annotations", b.Applications[name].Annotations, have.Annotations)
+		}
+		if len(d) > 0 {
 			apps[name] = d
 		}
 	}
@@ -32,6 +36,14 @@ func Diff(b *Bundle, charms map[string]Charm, m Model, o Options) (map[string]an
 		ref, ok := p.mapping[id]
 		if !ok {
 			machines[id] = map[string]any{"missing": "model"}
+		} else if wanted := b.Machines[id]; o.Annotations {
+			if wanted == nil {
+				wanted = &Machine{}
+			}
+			d := map[string]any{}
+			if differ(d, "annotations", wanted.Annotations, m.Machines[ref.ID].Annotations); len(d) > 0 {
+				machines[id] = d
+			}
 		}
 		used[ref.ID] = true
 	}
@@ -61,22 +73,22 @@ func (p *planner) diffApplication(name string) map[string]any {
 		return map[string]any{"missing": "model"}
 	}
 	out := map[string]any{}
-	differ := func(key string, differs bool, bundle, model any) {
+	say := func(key string, differs bool, bundle, model any) {
 		if differs {
 			out[key] = pair(bundle, model)
 		}
 	}
-	differ("charm", a.differs(charm, have), a.Charm, have.Charm)
+	say("charm", a.differs(charm, have), a.Charm, have.Charm)
 	base := a.Base
 	if base == "" {
 		base = p.b.DefaultBase
 	}
 	short, _, _ := strings.Cut(base, "/")
-	differ("base", base != "" && short != have.Base, base, have.Base)
-	differ("num_units", !have.Subordinate && a.Units() != len(have.Units), a.Units(), len(have.Units))
-	differ("constraints", !sameConstraints(a.Constraints, have.Constraints), a.Constraints, have.Constraints)
+	say("base", base != "" && short != have.Base, base, have.Base)
+	say("num_units", !have.Subordinate && a.Units() != len(have.Units), a.Units(), len(have.Units))
+	say("constraints", !sameConstraints(a.Constraints, have.Constraints), a.Constraints, have.Constraints)
 	expose := a.Expose || len(a.ExposedEndpoints) > 0
-	differ("expose", expose != have.Expose, expose, have.Expose)
+	say("expose", expose != have.Expose, expose, have.Expose)
 	endpoints := map[string]any{}
 	for _, ep := range slices.Sorted(maps.Keys(merge(a.ExposedEndpoints, have.Endpoints))) {
 		if x, y := a.ExposedEndpoints[ep], have.Endpoints[ep]; !reflect.DeepEqual(x, y) {
@@ -86,19 +98,24 @@ func (p *planner) diffApplication(name string) map[string]any {
 	if len(endpoints) > 0 {
 		out["exposed_endpoints"] = endpoints
 	}
-	options := map[string]any{}
 	settings, _ := a.Settings()
-	for k := range merge(settings, have.Options) {
-		x, inBundle := settings[k]
-		y, inModel := have.Options[k]
+	differ(out, "options", settings, have.Options)
+	return out
+}
+
+// differ puts into out, at the key, which values differ.
+func differ(out map[string]any, key string, bundle, model map[string]string) {
+	values := map[string]any{}
+	for k := range merge(bundle, model) {
+		x, inBundle := bundle[k]
+		y, inModel := model[k]
 		if x != y || inBundle != inModel {
-			options[k] = pair(orNil(x, inBundle), orNil(y, inModel))
+			values[k] = pair(orNil(x, inBundle), orNil(y, inModel))
 		}
 	}
-	if len(options) > 0 {
-		out["options"] = options
+	if len(values) > 0 {
+		out[key] = values
 	}
-	return out
 }
 
 func pair(bundle, model any) map[string]any { return map[string]any{"bundle": bundle, "model": model} }

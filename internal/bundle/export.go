@@ -15,7 +15,7 @@ func Export(m Model) *Bundle {
 	b := &Bundle{Applications: map[string]*Application{}, Machines: map[string]*Machine{}, Relations: slices.Clone(m.Relations)}
 	b.DefaultBase = commonBase(m)
 	for name, have := range m.Applications {
-		a := &Application{Charm: have.Charm, Constraints: have.Constraints, Trust: have.Trust}
+		a := &Application{Charm: have.Charm, Constraints: have.Constraints, Trust: have.Trust, Annotations: have.Annotations, Storage: have.Storage}
 		if have.Base != b.DefaultBase {
 			a.Base = have.Base
 		}
@@ -24,6 +24,12 @@ func Export(m Model) *Bundle {
 				a.Options = map[string]any{}
 			}
 			a.Options[k] = v
+		}
+		for resource, revision := range have.Resources {
+			if a.Resources == nil {
+				a.Resources = map[string]any{}
+			}
+			a.Resources[resource] = revision
 		}
 		if a.Expose = have.Expose && len(have.Endpoints) == 0; !a.Expose && have.Expose {
 			a.ExposedEndpoints = have.Endpoints
@@ -37,7 +43,7 @@ func Export(m Model) *Bundle {
 				break
 			}
 			host, rest, container := strings.Cut(u.Machine, "/")
-			b.Machines[host] = &Machine{Constraints: m.Machines[host].String()}
+			b.Machines[host] = &Machine{Constraints: m.Machines[host].Constraints.String(), Annotations: m.Machines[host].Annotations}
 			if kind, _, _ := strings.Cut(rest, "/"); container {
 				host = kind + ":" + host
 			}

@@ -14,7 +14,7 @@ import (
 // A Model is what there is already.
 type Model struct {
 	Applications map[string]Deployed
-	Machines     map[string]provider.Constraints
+	Machines     map[string]Host
 	Relations    []Relation // with the names of both endpoints
 }
 
@@ -30,6 +30,15 @@ type Deployed struct {
 	Expose      bool
 	Endpoints   map[string]*ExposedEndpoint // who may reach which endpoints; none: all by everyone
 	Trust       bool
+	Annotations map[string]string
+	Storage     map[string]string // what units get of each of the charm's: "rootfs,1024M,1"
+	Resources   map[string]int    // the revision of each
+}
+
+// A Host is a machine of a model.
+type Host struct {
+	Constraints provider.Constraints
+	Annotations map[string]string
 }
 
 // Placed is a unit and its machine, which is empty while it has none.
@@ -95,6 +104,12 @@ type (
 	}
 	// Trust gives an application the cloud's credentials.
 	Trust struct{ Name string }
+	// Annotate sets annotations of an application, or of a machine.
+	Annotate struct {
+		Application string // empty for a machine
+		Machine     MachineRef
+		Annotations map[string]string
+	}
 	// AddRelation relates two endpoints.
 	AddRelation struct{ Relation Relation }
 	// AddUnit makes one unit on a machine.
@@ -153,7 +168,13 @@ func (c Expose) String() string {
 	}
 	return "expose " + strings.Join(parts, " and ") + " of " + c.Name
 }
-func (c Trust) String() string       { return "trust " + c.Name }
+func (c Trust) String() string { return "trust " + c.Name }
+func (c Annotate) String() string {
+	if c.Application == "" {
+		return "set annotations for " + c.Machine.String()
+	}
+	return "set annotations for " + c.Application
+}
 func (c AddRelation) String() string { return "add relation " + c.Relation[0] + " - " + c.Relation[1] }
 func (c AddUnit) String() string {
 	text := fmt.Sprintf("add unit %s/%d to %s", c.Application, c.Number, c.To)
@@ -167,6 +188,8 @@ func (c AddUnit) String() string {
 type Options struct {
 	Existing bool              // a machine of the bundle is the machine of the model that has the same id
 	Machines map[string]string // which machine of the model a machine of the bundle is
+
+	Annotations bool // Diff compares them too
 }
 
 // Plan is what must be done for the model to be as the bundle wants it, in order. Nothing is ever taken away. Charms is what must be known
@@ -179,6 +202,9 @@ func Plan(b *Bundle, charms map[string]Charm, m Model, o Options) ([]Change, err
 	names := slices.Sorted(maps.Keys(b.Applications))
 	for _, name := range names {
 		p.application(name)
+		if set := changed(b.Applications[name].Annotations, m.Applications[name].Annotations); len(set) > 0 {
+			p.settings = append(p.settings, Annotate{Application: name, Annotations: set})
+		}
 	}
 	for _, r := range b.Relations {
 		if !slices.ContainsFunc(m.Relations, r.matches) {
@@ -187,6 +213,13 @@ func Plan(b *Bundle, charms map[string]Charm, m Model, o Options) ([]Change, err
 	}
 	for _, name := range names {
 		p.place(name)
+	}
+	for _, id := range slices.Sorted(maps.Keys(p.mapping)) {
+		if wanted := b.Machines[id]; wanted != nil {
+			if set := changed(wanted.Annotations, m.Machines[p.mapping[id].ID].Annotations); len(set) > 0 {
+				p.settings = append(p.settings, Annotate{Machine: p.mapping[id], Annotations: set})
+			}
+		}
 	}
 	if len(p.wrong) > 0 {
 		return nil, errors.New("the provided bundle has the following errors:\n" + strings.Join(p.wrong, "\n"))
@@ -282,13 +315,7 @@ func (p *planner) application(name string) {
 		}
 		p.applications = append(p.applications, Refresh{name, a.Charm, have.Charm})
 	}
-	changed := map[string]string{}
-	for k, v := range settings {
-		if old, set := have.Options[k]; !set || old != v {
-			changed[k] = v
-		}
-	}
-	if len(changed) > 0 {
+	if changed := changed(settings, have.Options); len(changed) > 0 {
 		p.settings = append(p.settings, SetOptions{name, changed})
 	}
 	if a.Constraints != "" && !sameConstraints(a.Constraints, have.Constraints) {
@@ -302,6 +329,17 @@ func (p *planner) application(name string) {
 	if a.Trust && !have.Trust {
 		p.settings = append(p.settings, Trust{name})
 	}
+}
+
+// changed is what of want is not so.
+func changed(want, have map[string]string) map[string]string {
+	out := map[string]string{}
+	for k, v := range want {
+		if old, set := have[k]; !set || old != v {
+			out[k] = v
+		}
+	}
+	return out
 }
 
 // uploaded says that the charm is one that the model has already: local:web-3.

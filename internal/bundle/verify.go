@@ -139,9 +139,6 @@ func (r *reader) verifyApplication(name string, a *Application, used map[string]
 	if a.Channel != "" || a.Revision != nil {
 		r.warn("application %q: charms on disk have no channel and no revision", name)
 	}
-	if len(a.Annotations) > 0 {
-		r.warn("application %q: annotations are not kept", name)
-	}
 	for _, text := range a.To {
 		r.verifyPlace(name, text, used)
 	}

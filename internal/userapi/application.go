@@ -46,6 +46,8 @@ type Application struct {
 	Endpoints   map[string]state.ExposedEndpoint `json:"exposedEndpoints,omitempty"`
 	Bindings    map[string]string                `json:"bindings"` // every endpoint to its space
 	Trust       bool                             `json:"trust"`
+	Storage     map[string]string                `json:"storage,omitempty"`   // what new units get of each: "rootfs,1024M,1"
+	Resources   map[string]int                   `json:"resources,omitempty"` // the revision of each
 	Life        string                           `json:"life"`
 	Units       []state.UnitName                 `json:"units"`
 }

@@ -22,6 +22,8 @@ const (
 	SetModelConfigRoute    = "PATCH /v1/models/{model}/config"         // Settings -> Warnings
 	ConstraintsRoute       = "GET /v1/models/{model}/constraints"      // -> provider.Constraints
 	SetConstraintsRoute    = "PUT /v1/models/{model}/constraints"      // provider.Constraints
+	AnnotationsRoute       = "GET /v1/models/{model}/annotations"      // -> state.Annotations
+	AnnotateRoute          = "PUT /v1/models/{model}/annotations"      // state.Annotations: those to change; an empty value removes one
 	CharmRoute             = "GET /v1/models/{model}/charms/{hash}"    // {hash}: SHA-256 of the archive -> state.Charm
 	UploadCharmRoute       = "PUT /v1/models/{model}/charms/{hash}"    // the archive -> state.Charm; the same archive is the same charm
 	UploadResourceRoute    = "PUT /v1/models/{model}/resources/{hash}" // {hash}: SHA-256 of the file, which is the body
