@@ -45,7 +45,7 @@ func execute(args []string, out, errw io.Writer) int {
 		return nil
 	}
 	root.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-	root.AddCommand(bootstrapCommand(), runCommand(log), destroyCommand(log), replaceCommand(), versionCommand(), tryCommand(log))
+	root.AddCommand(bootstrapCommand(), runCommand(log), destroyCommand(log), replaceCommand(), versionCommand(), tryCommand(log), watchCommand(log))
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0

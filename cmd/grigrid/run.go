@@ -39,6 +39,8 @@ func runCommand(log func() *slog.Logger) *cobra.Command {
 	cmd := &cobra.Command{Use: "run", Short: "Run the controller of a directory.", Args: cobra.NoArgs,
 		Long: "Run the controller of a directory until it is asked to end. When its API answers, it prints one line of JSON and writes it\ninto ready.json in the directory."}
 	dir := cmd.Flags().String("data-dir", "", "the controller's own directory")
+	var l limits
+	l.flags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *dir == "" {
 			return fmt.Errorf("--data-dir is missing; %w", errUsage)
@@ -47,8 +49,8 @@ func runCommand(log func() *slog.Logger) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		d := daemon{dir: abs, log: log(), upgrades: newUpgrades(abs)}
-		if err := follow(d.upgrades.dir, d.log); err != nil {
+		d := daemon{dir: abs, log: log(), upgrades: newUpgrades(abs), limits: l}
+		if err := d.follow(); err != nil {
 			return err
 		}
 		d.ready = func(address string) {
@@ -70,12 +72,12 @@ func runCommand(log func() *slog.Logger) *cobra.Command {
 func (d *daemon) live(ctx context.Context) error {
 	within, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	late := time.AfterFunc(comePatience, func() {
-		if err := d.upgrades.dir.GiveUp(fmt.Sprintf("it has not come up in %s", comePatience)); !errors.Is(err, programs.ErrReplaced) {
+	late := time.AfterFunc(d.limits.come, func() {
+		if err := d.upgrades.dir.GiveUp(fmt.Sprintf("it has not come up in %s", d.limits.come)); !errors.Is(err, programs.ErrReplaced) {
 			return // it has
 		}
 		cancel(programs.ErrReplaced)
-		time.AfterFunc(leavePatience, func() { d.log.Error("go on as the programs before", "err", follow(d.upgrades.dir, d.log)) })
+		time.AfterFunc(d.limits.leave, func() { d.log.Error("go on as the programs before", "err", d.follow()) })
 	})
 	defer late.Stop()
 	err := d.run(within)
@@ -83,7 +85,7 @@ func (d *daemon) live(ctx context.Context) error {
 		return err
 	}
 	if errors.Is(err, programs.ErrReplaced) || errors.Is(context.Cause(within), programs.ErrReplaced) {
-		return errors.Join(follow(d.upgrades.dir, d.log), errors.New("the programs in place cannot be started"))
+		return errors.Join(d.follow(), errors.New("the programs in place cannot be started"))
 	}
 	if err != nil && d.upgrades.dir.Trying() {
 		d.log.Error("it does not come up: another try follows", "err", err)
@@ -92,7 +94,7 @@ func (d *daemon) live(ctx context.Context) error {
 		case <-ctx.Done():
 			return err
 		}
-		return errors.Join(err, follow(d.upgrades.dir, d.log))
+		return errors.Join(err, d.follow())
 	}
 	return err
 }
@@ -106,6 +108,7 @@ type daemon struct {
 	ready   func(address string)
 
 	upgrades *upgrades // nil: it is only tried
+	limits   limits    // of upgrades
 	agent    string    // the hash of the agent's archive that goes with it
 }
 

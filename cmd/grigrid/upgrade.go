@@ -16,7 +16,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -25,13 +24,6 @@ import (
 	"github.com/grigri/grigri/internal/userapi"
 	"github.com/grigri/grigri/internal/version"
 	"github.com/grigri/grigri/state"
-)
-
-// How long other programs may take to come up.
-const (
-	tryPatience   = 2 * time.Minute // beside these, which go on if they do not
-	comePatience  = 4 * time.Minute // in place of these, which are put back if they do not
-	leavePatience = 30 * time.Second
 )
 
 // own is what this build says of itself.
@@ -170,17 +162,17 @@ func (d *daemon) copyOwn(dir string) error {
 func (d *daemon) try(ctx context.Context, program string, servers []string) error {
 	runtime.LockOSThread() // the kernel ends the child with the thread that made it
 	defer runtime.UnlockOSThread()
-	ctx, cancel := context.WithTimeout(ctx, tryPatience)
+	ctx, cancel := context.WithTimeout(ctx, d.limits.try)
 	defer cancel()
 	var said bytes.Buffer
 	cmd := exec.CommandContext(ctx, program, "try", "--data-dir", d.dir, "--zookeeper", strings.Join(servers, ","))
 	cmd.Stdout, cmd.Stderr = &said, &said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = leavePatience
+	cmd.WaitDelay = d.limits.leave
 	err := cmd.Run()
 	if ctx.Err() != nil {
-		err = fmt.Errorf("it has not come up in %s", tryPatience)
+		err = fmt.Errorf("it has not come up in %s", d.limits.try)
 	}
 	if err != nil {
 		lines := strings.Split(strings.TrimSpace(said.String()), "\n")
@@ -302,7 +294,8 @@ func copyPrograms(from, to string) error {
 const sentVariable = "GRIGRI_PROGRAMS"
 
 // follow goes on as the programs that are in place, if these are not: then it returns only when that fails.
-func follow(dir programs.Dir, log *slog.Logger) error {
+func (d *daemon) follow() error {
+	dir, log := d.upgrades.dir, d.log
 	sent := os.Getenv(sentVariable)
 	if err := os.Unsetenv(sentVariable); err != nil { // it is not for what we start
 		return err
@@ -315,6 +308,11 @@ func follow(dir programs.Dir, log *slog.Logger) error {
 		log.Error("the programs before are put back in place", "why", why)
 	} else if err != nil {
 		return err
+	}
+	if dir.Trying() {
+		if err := startWatch(d.dir, d.limits); err != nil {
+			log.Warn("go on without a watch", "err", err)
+		}
 	}
 	return syscall.Exec(dir.Program(), append([]string{dir.Program()}, os.Args[1:]...), append(os.Environ(), sentVariable+"="+dir.Current()))
 }

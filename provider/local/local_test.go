@@ -36,6 +36,9 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if len(os.Args) > 1 && os.Args[1] == "start" {
+		os.Exit(startAsOther(os.Args[2]))
+	}
 	os.Exit(m.Run())
 }
 
