@@ -2,6 +2,7 @@ package serve_test
 
 import (
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/grigri/grigri/hooks"
@@ -14,5 +15,44 @@ func TestStorageHelp(t *testing.T) {
 	found := regexp.MustCompile(`(?m)^-s\s+\(=\s+(\S+)\)`).FindStringSubmatch(w.must(t, "storage-get", "--help"))
 	if len(found) != 2 || found[1] != "data/0" {
 		t.Errorf("ops finds %q in\n%s", found, w.must(t, "storage-get", "--help"))
+	}
+}
+
+// A value is masked however it is written: by the tools, by a shell that traces, by a library that logs.
+func TestMaskKnowsAValueInEveryForm(t *testing.T) {
+	w := newWorld(t)
+	w.unit.Leads = true
+	w.must(t, "secret-add", `password=a&b"c'd\e<f`, "pem=-----BEGIN\nline two\n")
+	id := strings.TrimSpace(w.must(t, "secret-add", "other=x y: é"))
+	for _, line := range []string{
+		`a&b"c'd\e<f`,
+		`{"password":"a\u0026b\"c'd\\e\u003cf"}`, // secret-get --format json
+		`{"password": "a&b\"c'd\\e<f"}`,          // Python's json
+		`password: 'a&b"c''d\e<f'`,               // YAML
+		`+ mysql '-pa&b"c'\''d\e<f'`,             // bash -x
+		`{'password': 'a&b"c\'d\\e<f'}`,          // Python's repr
+		`YSZiImMnZFxlPGY=`,                       // base64
+		`{"pem":"-----BEGIN\nline two\n"}`,
+	} {
+		got := w.session.Mask(line)
+		if !strings.Contains(got, "*****") || strings.Contains(got, "b\\\"c") || strings.Contains(got, `b"c`) || strings.Contains(got, "line two") {
+			t.Errorf("%s is %s", line, got)
+		}
+	}
+	for _, args := range [][]string{{"secret-get", id, "--format", "json"}, {"secret-get", id}} {
+		if got := w.session.Mask(w.must(t, args...)); !strings.Contains(got, "*****") || strings.Contains(got, "x y") {
+			t.Errorf("%q says %s", args, got)
+		}
+	}
+	long := strings.Repeat("correct horse battery staple ", 300)
+	w.must(t, "secret-add", "phrase="+long)
+	for _, part := range []string{long[:4096], long[4096:], "phrase: " + long[:70], "  " + long[70:150], "the end: " + long[:16], long[len(long)-16:] + " is the end"} {
+		if got := w.session.Mask(part); !strings.Contains(got, "*****") || strings.Contains(got, "horse") || strings.Contains(got, "staple") {
+			t.Errorf("a line that was cut is %.60s", got)
+		}
+	}
+	w.must(t, "secret-add", "pin=123")
+	if got := w.session.Mask("from 1234 to 123"); got != "from 1234 to 123" { // what was missing would tell
+		t.Errorf("a value that is short is masked: %s", got)
 	}
 }
