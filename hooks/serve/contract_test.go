@@ -56,3 +56,12 @@ func TestMaskKnowsAValueInEveryForm(t *testing.T) {
 		t.Errorf("a value that is short is masked: %s", got)
 	}
 }
+
+// The relation that a hook is about is known to its tools when it is no more.
+func TestTheLastHookOfARelation(t *testing.T) {
+	w := newWorld(t)
+	w.begin(hooks.Hook{Kind: hooks.RelationBroken, Endpoint: "db", Relation: 99, RemoteApp: "mysql"})
+	if got := w.must(t, "relation-list", "--app"); got != "mysql\n" {
+		t.Errorf("its other side is %q", got)
+	}
+}

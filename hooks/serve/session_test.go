@@ -56,7 +56,8 @@ func TestEffects(t *testing.T) {
 	w.begin(hooks.Hook{Kind: hooks.Action, Action: "backup"})
 	w.must(t, "relation-set", "-r", "7", "a=1", "gone=")
 	w.must(t, "relation-set", "-r", "7", "b=2")
-	w.must(t, "relation-set", "-r", "10", "--app", "c=3")
+	w.must(t, "relation-set", "-r", "10", "--app", "c=3", "gone=")
+	w.must(t, "relation-set", "-r", "10", "--app", "d=4")
 	w.must(t, "open-port", "80")
 	w.must(t, "close-port", "80/tcp")
 	w.must(t, "state-set", "k=v")
@@ -68,7 +69,7 @@ func TestEffects(t *testing.T) {
 	port := state.OpenPort{PortRange: provider.PortRange{Protocol: "tcp", From: 80, To: 80}}
 	want := hooks.Effects{
 		Settings:    map[state.RelationID]relation.Settings{7: {"a": "1", "b": "2", "gone": ""}},
-		Application: map[state.RelationID]relation.Settings{10: {"c": "3"}},
+		Application: map[state.RelationID]relation.Settings{10: {"c": "3", "d": "4", "gone": ""}},
 		Ports:       []hooks.PortChange{{Port: port}, {Port: port, Close: true}},
 		State:       map[string]*string{"k": &v, "seen": nil},
 		Action: &hooks.ActionOutcome{Failed: true, Message: "no space",
