@@ -149,7 +149,7 @@ func actionFail(_ context.Context, c *call) (any, error) {
 	c.outcome().Failed = true
 	c.outcome().Message = noReason
 	if len(c.args) > 0 {
-		c.outcome().Message = c.arg(0)
+		c.outcome().Message = c.Mask(c.arg(0))
 	}
 	return nil, nil
 }

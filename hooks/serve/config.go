@@ -31,7 +31,7 @@ func configTools() []tool {
 			if err := c.atMost(1); err != nil {
 				return nil, err
 			}
-			return nil, c.Writer.SetVersion(ctx, c.arg(0))
+			return nil, c.Writer.SetVersion(ctx, c.Mask(c.arg(0)))
 		},
 	}}
 }

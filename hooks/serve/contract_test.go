@@ -1,6 +1,7 @@
 package serve_test
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -54,6 +55,24 @@ func TestMaskKnowsAValueInEveryForm(t *testing.T) {
 	w.must(t, "secret-add", "pin=123")
 	if got := w.session.Mask("from 1234 to 123"); got != "from 1234 to 123" { // what was missing would tell
 		t.Errorf("a value that is short is masked: %s", got)
+	}
+}
+
+// Nothing that a hook says by the way, to a log, to status or to the record of an action, has a secret in it.
+func TestMessagesAreMasked(t *testing.T) {
+	w := newWorld(t)
+	w.unit.Leads = true
+	w.begin(hooks.Hook{Kind: hooks.Action, Action: "backup"})
+	w.must(t, "secret-add", "password=hunter22")
+	w.must(t, "status-set", "active", "it is hunter22")
+	w.must(t, "status-set", "--application", "active", "it is hunter22")
+	w.must(t, "application-version-set", "hunter22.1")
+	w.must(t, "juju-log", "it is hunter22")
+	w.must(t, "action-log", "it is hunter22")
+	w.must(t, "action-fail", "it is hunter22")
+	said := fmt.Sprint(w.unit.Workload, w.unit.Everyone, w.unit.Version, w.unit.Logs, w.unit.Actions, w.session.End().Action)
+	if strings.Contains(said, "hunter22") || strings.Count(said, "*****") != 6 {
+		t.Error(said)
 	}
 }
 
