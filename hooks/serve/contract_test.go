@@ -47,7 +47,8 @@ func TestMaskKnowsAValueInEveryForm(t *testing.T) {
 	}
 	long := strings.Repeat("correct horse battery staple ", 300)
 	w.must(t, "secret-add", "phrase="+long)
-	for _, part := range []string{long[:4096], long[4096:], "phrase: " + long[:70], "  " + long[70:150], "the end: " + long[:16], long[len(long)-16:] + " is the end"} {
+	for _, part := range []string{long[:4096], long[4096:], "phrase: " + long[:70], "  " + long[70:150], "phrase: " + long[:70] + "\n  " + long[70:150] + "\nkey: value",
+		"the end: " + long[:16], long[len(long)-16:] + " is the end"} {
 		if got := w.session.Mask(part); !strings.Contains(got, "*****") || strings.Contains(got, "horse") || strings.Contains(got, "staple") {
 			t.Errorf("a line that was cut is %.60s", got)
 		}

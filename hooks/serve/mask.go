@@ -80,15 +80,22 @@ func ascii(text string) string {
 // giving is a call of a tool that is given a value, as a shell that traces what it runs writes it before it is run.
 var giving = regexp.MustCompile(`\b(secret-(?:add|set)) .*=.*`)
 
-// Mask is a line of the hook's output, or a message of it, without the values of secrets that the hook has set or read so far. Whoever
+// Mask is what the hook has said, a line or several, without the values of secrets that it has set or read so far. Whoever
 // writes what a hook says to a log or into the tree passes it through here.
-func (s *Session) Mask(line string) string {
+func (s *Session) Mask(text string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, w := range s.secret {
-		line = uncut(strings.ReplaceAll(line, w, masked), w)
+		text = strings.ReplaceAll(text, w, masked)
 	}
-	return giving.ReplaceAllString(line, "$1 "+masked)
+	lines := strings.Split(text, "\n")
+	for i := range lines {
+		for _, w := range s.secret {
+			lines[i] = uncut(lines[i], w)
+		}
+		lines[i] = giving.ReplaceAllString(lines[i], "$1 "+masked)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // uncut masks a part of w at which the line begins or ends, or which it is: long lines come in pieces, and YAML folds texts.
