@@ -85,3 +85,11 @@ func TestTheLastHookOfARelation(t *testing.T) {
 		t.Errorf("its other side is %q", got)
 	}
 }
+
+func TestAnActionWithoutParameters(t *testing.T) {
+	w := newWorld(t)
+	w.begin(hooks.Hook{Kind: hooks.Action, Action: "backup"})
+	if got := w.must(t, "action-get", "--format", "json") + w.must(t, "action-get", "x", "--format", "json"); got != "{}\nnull\n" {
+		t.Errorf("it has %q", got)
+	}
+}
