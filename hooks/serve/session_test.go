@@ -89,6 +89,7 @@ func TestImmediate(t *testing.T) {
 	w.must(t, "status-set", "blocked", "no db")
 	w.must(t, "juju-log", "-l", "error", "one", "two")
 	w.must(t, "juju-log", "-l", "loud", "three")
+	w.must(t, "juju-log", "--debug", "and", "a", "half")
 	w.begin(hooks.Hook{Kind: hooks.RelationChanged, Endpoint: "db", Relation: 7, RemoteApp: "mysql"})
 	w.must(t, "juju-log", "four")
 	w.begin(hooks.Hook{Kind: hooks.Action, Action: "backup"})
@@ -100,6 +101,7 @@ func TestImmediate(t *testing.T) {
 		{Level: "ERROR", Message: "one two"},
 		{Level: "WARNING", Message: `Specified log level of "loud" is not valid`},
 		{Level: "INFO", Message: "three"},
+		{Level: "DEBUG", Message: "and a half"},
 		{Level: "INFO", Message: "db:7: four"},
 	}
 	if !slices.Equal(w.unit.Logs, logs) || !slices.Equal(w.unit.Actions, []string{"half way"}) {
