@@ -146,9 +146,9 @@ func (s *session) open(ctx context.Context) error {
 	return err
 }
 
-// attach shows the session at the terminal until he leaves it, which ends it.
+// attach shows the session at the terminal until he leaves it, which ends it. What the charm says is UTF-8, whatever the machine's locale is.
 func (s *session) attach(ctx context.Context) error {
-	cmd := exec.CommandContext(ctx, "tmux", "-S", s.tmux, "attach-session", "-t", s.target(), ";", "set-option", "destroy-unattached", "on")
+	cmd := exec.CommandContext(ctx, "tmux", "-u", "-S", s.tmux, "attach-session", "-t", s.target(), ";", "set-option", "destroy-unattached", "on")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = s.Stdin, s.Stdout, s.Stderr, environment()
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second

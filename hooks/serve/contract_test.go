@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/grigri/grigri/hooks"
+	"github.com/grigri/grigri/state"
 )
 
 // Older ops learns from the help of storage-get which storage its hook is about.
@@ -91,5 +92,13 @@ func TestAnActionWithoutParameters(t *testing.T) {
 	w.begin(hooks.Hook{Kind: hooks.Action, Action: "backup"})
 	if got := w.must(t, "action-get", "--format", "json") + w.must(t, "action-get", "x", "--format", "json"); got != "{}\nnull\n" {
 		t.Errorf("it has %q", got)
+	}
+}
+
+func TestAStatusThatWasNeverSet(t *testing.T) {
+	w := newWorld(t)
+	w.unit.Workload = state.StatusInfo{}
+	if got := w.must(t, "status-get"); got != "unknown\n" {
+		t.Errorf("it is %q", got)
 	}
 }
