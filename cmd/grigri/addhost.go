@@ -24,8 +24,9 @@ type addHost struct {
 	target     sshhost.Target
 	public     string // the file of a key to let in
 
-	host *sshhost.Host
-	p    *progress
+	host    *sshhost.Host
+	release func() // lets others have the host
+	p       *progress
 }
 
 // How long a host may take to enrol, then its agent to show itself, and, when that fails, to be cleaned.
@@ -69,6 +70,10 @@ func (a *addHost) add(ctx context.Context, l login) error {
 		return err
 	}
 	defer a.host.Close()
+	if a.release, err = manual.Hold(ctx, a.host); err != nil {
+		return err
+	}
+	defer func() { a.release() }()
 	a.p.say("looking at it")
 	facts, err := manual.Look(ctx, a.host, known.Addresses)
 	if err != nil {
@@ -177,17 +182,28 @@ func (a *addHost) undo(ctx context.Context, id state.MachineID) error {
 	ctx, cancel := context.WithTimeout(ctx, cleanPatience)
 	defer cancel()
 	var errs []error
-	err := a.host.Reconnect(ctx)
-	if err == nil {
-		err = manual.Remove(ctx, a.host, string(id))
-	}
-	if err != nil {
+	if err := a.clean(ctx, id); err != nil {
 		errs = append(errs, fmt.Errorf("clean the host: %w: add it again to have it cleaned", err))
 	}
 	if _, err := a.model.RemoveMachine(ctx, id, client.Removal{Force: true}); err != nil {
 		errs = append(errs, fmt.Errorf("remove machine %s: %w: do it with \"%s remove-machine --force %s\"", id, err, a.c.name, id))
 	}
 	return errors.Join(errs...)
+}
+
+// clean takes what is ours off the host. The connection may be broken, and we may have been interrupted.
+func (a *addHost) clean(ctx context.Context, id state.MachineID) (err error) {
+	a.release()
+	a.release = func() {}
+	if err := a.host.Reconnect(ctx); err != nil {
+		return err
+	}
+	release, err := manual.Hold(ctx, a.host)
+	if err != nil {
+		return err
+	}
+	a.release = release
+	return manual.Remove(ctx, a.host, string(id))
 }
 
 // sayer tells what a script says, the last line of it.

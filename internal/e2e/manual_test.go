@@ -128,6 +128,7 @@ func TestAHostThatWillNotDo(t *testing.T) {
 		{`sed -i "s/^ID=.*/ID=haiku/; s/^PRETTY_NAME=.*/PRETTY_NAME=Haiku/" /etc/os-release`, "it runs Haiku: machines must run one of: debian, ubuntu"},
 		{`mkdir -p /var/lib/juju/agents/machine-7; touch /var/lib/juju/agents/machine-7/agent.conf`, "machine is already provisioned: it has the agent of machine-7"},
 		{`mkdir -p /var/lib/juju; touch /var/lib/juju/file`, "there is something in /var/lib/juju, where agents keep what is theirs"},
+		{`mount -t tmpfs -o size=64m none /var/lib`, "it has 64 MiB free in /var/lib, and an agent needs 128: make room"},
 		{`mv /usr/bin/gzip /usr/bin/gzip.away; mv /bin/gzip /bin/gzip.away 2>/dev/null; true`, "it lacks gzip: install what is missing"},
 	} {
 		h := sshtest.Start(t, sshtest.Config{Setup: c.setup})

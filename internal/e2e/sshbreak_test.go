@@ -64,7 +64,7 @@ func (w wired) isClean(e *environment, when string) {
 }
 
 // steps is how what add-machine says begins.
-var steps = regexp.MustCompile(`ERROR add root@127\.0\.0\.1:\d+: (connect to|become root on|find out what the host is:|run the init script:|let the key of root in:)`)
+var steps = regexp.MustCompile(`ERROR add root@127\.0\.0\.1:\d+: (connect to|become root on|have the host to ourselves:|find out what the host is:|run the init script:|let the key of root in:)`)
 
 func addMachineBreaks(e *environment) {
 	w := newWired(e.T, sshtest.Config{Setup: slowTar + "; touch /tmp/go"})
@@ -117,6 +117,9 @@ func addMachineBreaks(e *environment) {
 	out, err := e.hearing("installing the agent", func(*os.Process) {
 		for len(changes(e.T, w.Host)) == len(w.before) {
 			time.Sleep(tick)
+		}
+		if _, err := e.run(args...); err == nil || !strings.Contains(err.Error(), "somebody else is making a machine of it") {
+			e.Errorf("two at once: %v", err)
 		}
 		w.After(0, wiretest.CutLine)
 	}, args...)

@@ -25,6 +25,7 @@ type Facts struct {
 	Base      charm.Base
 	Addresses []string
 	Hardware  provider.Hardware
+	RoomMiB   int      // free where agents keep what is theirs
 	Agents    []string // machines that have an agent there: machine-3
 	Begun     []string // machines that somebody has begun to make of it, and was interrupted: 3
 	Residue   []string // directories of agents in which there is something else
@@ -62,6 +63,8 @@ func parse(text string) Facts {
 			f.Hardware.MemoryMiB = n >> 10
 		case "disk":
 			f.Hardware.DiskMiB = n >> 10
+		case "room":
+			f.RoomMiB = n >> 10
 		case "id":
 			f.Base.Name = value
 		case "version":
@@ -97,6 +100,9 @@ func arch(machine string) string {
 // Bases is the operating systems on which machines can be.
 func Bases() []string { return []string{"debian", "ubuntu"} }
 
+// needRoomMiB is what an agent and the agent that it is replaced by need.
+const needRoomMiB = 128
+
 // Refuse says why the host will not do, and what its user can do; nil if it will.
 func (f Facts) Refuse() error {
 	switch {
@@ -112,6 +118,8 @@ func (f Facts) Refuse() error {
 		return fmt.Errorf("machine is already provisioned: it has the agent of %s: remove that machine from its model first", strings.Join(f.Agents, ", "))
 	case len(f.Residue) > 0:
 		return fmt.Errorf("there is something in %s, where agents keep what is theirs: move it away first", strings.Join(f.Residue, " and in "))
+	case f.RoomMiB > 0 && f.RoomMiB < needRoomMiB:
+		return fmt.Errorf("it has %d MiB free in /var/lib, and an agent needs %d: make room", f.RoomMiB, needRoomMiB)
 	case len(f.Missing) > 0:
 		return fmt.Errorf("it lacks %s: install what is missing", strings.Join(f.Missing, ", "))
 	}

@@ -7,6 +7,7 @@ say hostname "$(hostname)"
 say cores "$(nproc)"
 say memory "$(sed -n 's/^MemTotal: *\([0-9]*\) kB$/\1/p' /proc/meminfo)"
 say disk "$(df -Pk / | sed -n '2s/^[^ ]* *\([0-9]*\) .*/\1/p')"
+say room "$(df -Pk /var/lib | sed -n '2s/^[^ ]* *[0-9]* *[0-9]* *\([0-9]*\) .*/\1/p')"
 if [ -r /etc/os-release ]; then
 	(. /etc/os-release; say id "${ID:-}"; say version "${VERSION_ID:-}"; say name "${PRETTY_NAME:-}")
 fi

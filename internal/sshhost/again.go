@@ -34,7 +34,7 @@ func (h *Host) Reconnect(ctx context.Context) error {
 			h.client = client
 			return nil
 		}
-		if ctx.Err() != nil || try == reconnectTries || !errors.As(err, new(*net.OpError)) {
+		if ctx.Err() != nil || try == reconnectTries || errors.Is(err, errSilent) || !errors.As(err, new(*net.OpError)) {
 			return fmt.Errorf("connect to %s again: %w", c.Target, err)
 		}
 		select {

@@ -2,6 +2,8 @@ package sshhost
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -116,9 +118,12 @@ func (k *keys) given(want string) (ssh.HostKeyCallback, error) {
 		k.algorithms = algorithms(key.Type())
 		want = ssh.FingerprintSHA256(key)
 	}
+	if sum, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.TrimPrefix(want, "SHA256:"), "=")); err != nil || len(sum) != sha256.Size {
+		return nil, fmt.Errorf("%q is not the fingerprint of a key: it is not whole: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on the host shows it", want)
+	}
 	return func(_ string, _ net.Addr, key ssh.PublicKey) error {
 		if got := ssh.FingerprintSHA256(key); got != strings.TrimRight(want, "=") {
-			return fmt.Errorf("its %s key is %s, and must be %s", key.Type(), got, want)
+			return fmt.Errorf("its %s key is %s, and must be %s: somebody may be listening, or that is the key of another host", key.Type(), got, want)
 		}
 		return nil
 	}, nil

@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -85,18 +86,18 @@ func (h *Host) Address() string {
 }
 
 func connect(ctx context.Context, c Config) (*ssh.Client, error) {
+	p := &patience{for_: c.Patience}
+	keys, err := hostKeys(ctx, c, p)
+	if err != nil {
+		return nil, err
+	}
 	dialer := net.Dialer{Timeout: c.Patience}
 	conn, err := dialer.DialContext(ctx, "tcp", c.HostPort())
 	if err != nil {
-		return nil, err
+		return nil, unreached(c, err)
 	}
-	p := &patience{conn: conn, for_: c.Patience}
+	p.conn = conn
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	keys, err := hostKeys(ctx, c, p)
-	if err != nil {
-		conn.Close()
-		return nil, err
-	}
 	auth, closeAuth, err := methods(ctx, c, p)
 	if err != nil {
 		conn.Close()
@@ -118,6 +119,21 @@ func connect(ctx context.Context, c Config) (*ssh.Client, error) {
 	return ssh.NewClient(sc, channels, requests), nil
 }
 
+// unreached says what may be the matter with a host that there is no connection to.
+func unreached(c Config, err error) error {
+	var timeout net.Error
+	var name *net.DNSError
+	switch {
+	case errors.As(err, &name):
+		return fmt.Errorf("%w: write its name as it is, or its address", err)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%w: nothing listens there: start its sshd, or give the port that it has: %s:2222", err, Target{User: c.User, Host: c.Host})
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return fmt.Errorf("%w: %w within %s: is it on, and is there a way to it that no firewall closes?", err, errSilent, c.Patience)
+	}
+	return err
+}
+
 // explain says of a failed handshake what it came to.
 func explain(ctx context.Context, c Config, keys *keys, err error) error {
 	var timeout net.Error
@@ -135,7 +151,11 @@ func explain(ctx context.Context, c Config, keys *keys, err error) error {
 	if text := err.Error(); !strings.Contains(text, "unable to authenticate") && !strings.Contains(text, "unexpected message type") { // as the library says that
 		why = strings.TrimPrefix(strings.TrimPrefix(text, "ssh: handshake failed: "), "ssh: ")
 	}
-	return fmt.Errorf("log in as %s: %s: name a private key that the host knows, or load one into your ssh agent", c.Login(), why)
+	remedy := "name a private key that the host knows, or load one into your ssh agent"
+	if c.Ask == nil {
+		remedy += "; at a terminal a password can be given too"
+	}
+	return fmt.Errorf("log in as %s: %s: %s", c.Login(), why, remedy)
 }
 
 // patience is the deadline of the handshake, which does not run while a user is asked.

@@ -53,7 +53,7 @@ func (h *Host) becomeRoot(ctx context.Context) error {
 		return nil
 	}
 	if h.Ask == nil {
-		return h.failed(err, "sudo wants a password of %s, and there is nobody to ask: %s", h.Login(), said)
+		return h.failed(err, "sudo wants a password of %s, and there is nobody to ask: do this at a terminal, or let %s use sudo without one: %s", h.Login(), h.Login(), said)
 	}
 	h.sudo.asked = true
 	for range passwordTries {
@@ -67,7 +67,7 @@ func (h *Host) becomeRoot(ctx context.Context) error {
 			return err
 		}
 	}
-	return h.failed(err, "sudo does not let %s: %s", h.Login(), said)
+	return h.failed(err, "sudo does not let %s: %s: log in as root, or as somebody whom sudo lets do everything", h.Login(), strings.Join(strings.Fields(said), " "))
 }
 
 // failed is an error of the text when the host has said no, and the connection's otherwise.
