@@ -17,6 +17,7 @@ import (
 
 	"github.com/grigri/grigri/controller/status"
 	"github.com/grigri/grigri/internal/lxdtest"
+	"github.com/grigri/grigri/state"
 )
 
 // A client is one user's, with a cloud "box" that is a real LXD.
@@ -219,6 +220,7 @@ func livesInLXD(u lxdClient) {
 	u.until("server/0 serves", func(s status.Status) bool {
 		return s.Applications["server"].Units["server/0"].Workload.Message == "started" && s.Applications["server"].Units["server/0"].Agent.Current == "idle"
 	})
+	healsInLXD(u)
 	data, err := os.ReadFile(filepath.Join(u.data, "controllers.yaml"))
 	if err != nil {
 		u.Fatal(err)
@@ -229,6 +231,50 @@ func livesInLXD(u lxdClient) {
 	}
 	u.must("destroy-controller", "one", "--no-prompt", "--destroy-all-models")
 	u.clean("after the controller was destroyed", id)
+}
+
+// healsInLXD has machine 0, whose unit serves, and machine 1, which still boots, stop at once; and machine 0 once more when it has just
+// been started again. Both are brought up, and serve.
+func healsInLXD(u lxdClient) {
+	u.must("add-unit", "server")
+	id := func(machine state.MachineID) (id string) {
+		u.until("machine "+string(machine)+" has an instance", func(s status.Status) bool {
+			id = s.Machines[machine].InstanceID
+			return id != "" && id != "pending"
+		})
+		return id
+	}
+	halt := func(ids ...string) {
+		if _, err := u.lxd.Try(append([]string{"stop", "--force"}, ids...)...); err != nil {
+			u.Fatal(err)
+		}
+	}
+	heals := func(ids ...string) {
+		u.Helper()
+		u.until(strings.Join(ids, " and ")+" run again", func(status.Status) bool {
+			for _, id := range ids {
+				if out, err := u.lxd.Try("list", "-f", "csv", "-c", "s", "^"+id+"$"); err != nil || strings.TrimSpace(out) != "RUNNING" {
+					return false
+				}
+			}
+			return true
+		})
+	}
+	serves := func(s status.Status) bool {
+		units, n := s.Applications["server"].Units, 0
+		for _, unit := range units {
+			if m := s.Machines[unit.Machine]; unit.Workload.Message == "started" && unit.Agent.Current == "idle" && m.Agent.Current == "started" {
+				n++
+			}
+		}
+		return n == len(units)
+	}
+	first, second := id("0"), id("1")
+	halt(first, second)
+	heals(first, second)
+	halt(first)
+	heals(first)
+	u.until("both serve", serves)
 }
 
 func (u lxdClient) status() (s status.Status) {

@@ -244,17 +244,19 @@ func (r *remote) stopAll(ctx context.Context) error {
 			}
 		}
 		if len(ids) == 0 {
-			if p, ok := r.provider.(provider.Relocator); ok {
-				return p.Forget(ctx, r.entry.UUID)
+			p, ok := r.provider.(provider.Relocator)
+			if !ok {
+				return nil
 			}
-			return nil
-		}
-		if err := r.provider.Stop(ctx, ids...); err != nil && (!errors.Is(err, provider.ErrTransient) || ctx.Err() != nil) {
+			if err = p.Forget(ctx, r.entry.UUID); !errors.Is(err, provider.ErrTransient) || ctx.Err() != nil {
+				return err
+			}
+		} else if err := r.provider.Stop(ctx, ids...); err != nil && (!errors.Is(err, provider.ErrTransient) || ctx.Err() != nil) {
 			return fmt.Errorf("stop instances %v in cloud %q: %w", ids, r.cloud.Name, err)
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("instances %v in cloud %q have been asked to stop and are still there: %w", ids, r.cloud.Name, ctx.Err())
+			return errors.Join(fmt.Errorf("instances %v in cloud %q have been asked to stop and are still there: %w", ids, r.cloud.Name, ctx.Err()), err)
 		case <-time.After(time.Second):
 		}
 	}

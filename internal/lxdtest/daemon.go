@@ -62,7 +62,7 @@ func (s *Server) Close() error {
 	if s.users != nil {
 		if unix.Flock(int(s.users.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil && s.alive() {
 			s.sweep()
-			errs = append(errs, s.shutdown())
+			errs = append(errs, s.distrust(), s.shutdown())
 		}
 		errs = append(errs, s.users.Close())
 	}
@@ -206,23 +206,34 @@ func (s *Server) images() (err error) {
 
 // image is the alias of the image that the script makes.
 func (s *Server) image(name string, text []byte) (string, error) {
-	script := filepath.Join(Root(), name+".sh")
-	if err := os.WriteFile(script, text, 0o600); err != nil {
+	file, alias, err := imageFile(name, text)
+	if err != nil {
 		return "", err
 	}
-	cmd := exec.Command("bash", script, filepath.Join(Root(), "images"))
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("make an image: %w", err)
-	}
-	file := strings.TrimSpace(string(out))
-	alias := "grigri-" + strings.TrimSuffix(filepath.Base(file), ".tar")
 	if _, err := s.lxc("", "image", "show", alias, "--project", "default"); err == nil {
 		return alias, nil
 	}
 	_, err = s.lxc("", "image", "import", file, "--alias", alias, "--project", "default")
 	return alias, err
+}
+
+// imageFile has the script make its image, if it has not yet.
+func imageFile(name string, text []byte) (file, alias string, err error) {
+	if err := os.MkdirAll(Root(), 0o755); err != nil {
+		return "", "", err
+	}
+	script := filepath.Join(Root(), name+".sh")
+	if err := os.WriteFile(script, text, 0o600); err != nil {
+		return "", "", err
+	}
+	cmd := exec.Command("bash", script, filepath.Join(Root(), "images"))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", "", fmt.Errorf("make an image: %w", err)
+	}
+	file = strings.TrimSpace(string(out))
+	return file, "grigri-" + strings.TrimSuffix(filepath.Base(file), ".tar"), nil
 }
 
 func (s *Server) project() error {

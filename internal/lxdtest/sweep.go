@@ -37,6 +37,23 @@ func (s *Server) sweep() {
 	}
 }
 
+// distrust removes the certificates of controllers, whose runs have all ended: those of one that was killed are still there.
+func (s *Server) distrust() error {
+	var all []struct{ Name, Fingerprint string }
+	if err := s.get("/1.0/certificates?recursion=1", &all); err != nil {
+		return err
+	}
+	for _, c := range all {
+		if !strings.HasPrefix(c.Name, "grigri-") {
+			continue
+		}
+		if _, err := s.lxc("", "config", "trust", "remove", c.Fingerprint); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 type named struct {
 	Name   string            `json:"name"`
 	Type   string            `json:"type"`

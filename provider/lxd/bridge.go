@@ -72,7 +72,7 @@ func free(network netip.Prefix, used map[netip.Addr]bool, name string, try int) 
 	return netip.Addr{}, false
 }
 
-// build makes the bridge and its rules. In a cluster it is first made on each member.
+// build makes the bridge and its rules.
 func (p *Provider) build(ctx context.Context, s *client.InstanceServer, controller, name string) error {
 	about, err := p.describe(ctx)
 	if err != nil {
@@ -80,6 +80,11 @@ func (p *Provider) build(ctx context.Context, s *client.InstanceServer, controll
 	}
 	if !about.HasExtension("network_acl") {
 		return refuse("LXD %s has no network ACLs: take a newer one, or name a network of yours with the cloud's config %s", about.Environment.ServerVersion, keyNetwork)
+	}
+	if apart, err := p.scattered(ctx, s); err != nil {
+		return err
+	} else if apart {
+		return refuse("%s: name a network that spans it, such as one of the type ovn or macvlan, with the cloud's config %s", scatteredNote, keyNetwork)
 	}
 	tags := map[string]string{tagController: controller, tagProject: p.project()}
 	err = s.CreateNetworkACL(ctx, client.NetworkACL{Name: name, Description: "grigri: what reaches the machines of controller " + controller, Config: tags,
@@ -95,18 +100,13 @@ func (p *Provider) build(ctx context.Context, s *client.InstanceServer, controll
 		keyAddress: gateway.String(), "ipv4.nat": "true", "ipv6.address": "none", tagController: controller, tagProject: p.project(),
 		keyACLs: name, "security.acls.default.ingress.action": "reject", "security.acls.default.egress.action": "allow",
 	}}
-	if about.Environment.ServerClustered {
-		members, err := s.GetClusterMembers(ctx)
-		if err != nil {
+	p.Log.Info("a network is made", "network", name, "address", gateway)
+	if about.Environment.ServerClustered { // of one member: it is made there first
+		target := client.NetworksPost{Name: name, Type: "bridge", Config: map[string]string{}}
+		if err := s.CreateNetwork(ctx, target, about.Environment.ServerName); err != nil && !exists(err) {
 			return err
 		}
-		for _, m := range members {
-			if err := s.CreateNetwork(ctx, client.NetworksPost{Name: name, Type: "bridge", Config: map[string]string{}}, m.ServerName); err != nil && !exists(err) {
-				return err
-			}
-		}
 	}
-	p.Log.Info("a network is made", "network", name, "address", gateway)
 	return s.CreateNetwork(ctx, post, "")
 }
 

@@ -151,6 +151,11 @@ func (c *checks) network(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if apart, err := c.p.scattered(ctx, c.s); err != nil {
+		return err
+	} else if apart {
+		c.problem("set the cloud's config "+keyNetwork+" to a network that spans the cluster, such as one of the type ovn or macvlan", scatteredNote)
+	}
 	if !about.HasExtension("network_acl") {
 		c.problem("take LXD 5.0 or newer, or set the cloud's config "+keyNetwork, "LXD %s cannot keep ports closed: it has no network ACLs", about.Environment.ServerVersion)
 	}

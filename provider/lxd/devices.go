@@ -79,33 +79,6 @@ func isFingerprint(s string) bool {
 	return len(s) >= 12 && strings.Trim(s, "0123456789abcdef") == ""
 }
 
-// target is the member of a cluster on which the instance is to be made; "" leaves it to LXD.
-func (p *Provider) target(ctx context.Context, s *client.InstanceServer, w wish) (string, error) {
-	about, err := p.describe(ctx)
-	if err != nil {
-		return "", err
-	}
-	if !about.Environment.ServerClustered {
-		if len(w.zones) > 0 && !slices.Contains(w.zones, about.Environment.ServerName) {
-			return "", refuse("zone %s: this LXD is no cluster, and its only zone is %s", strings.Join(w.zones, ","), about.Environment.ServerName)
-		}
-		return "", nil
-	}
-	members, err := s.GetClusterMembers(ctx)
-	if err != nil {
-		return "", err
-	}
-	all, err := s.GetInstances(ctx)
-	if err != nil {
-		return "", err
-	}
-	load := map[string]int{}
-	for _, i := range all {
-		load[i.Location]++
-	}
-	return w.choose(members, load)
-}
-
 // devices is the disk and the network interface of a machine.
 func (p *Provider) devices(ctx context.Context, s *client.InstanceServer, key machineKey, w wish, try int) (map[string]map[string]string, error) {
 	pool, err := p.pool(ctx, s, w.pool)

@@ -22,7 +22,7 @@ func classify(err error) error {
 		return err // somebody must look
 	case errors.As(err, &lost), errors.Is(err, context.DeadlineExceeded),
 		client.StatusErrorCheck(err, http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout, http.StatusPreconditionFailed),
-		says(err, "Reached maximum", "exceeds the maximum", "no space left on device", "busy running", "is locked", "LXD is shutting down"):
+		says(err, "Reached maximum", "exceeds the maximum", "no space left on device", "busy running", "is locked", "LXD is shutting down", "event connection with target cluster member", "Unable to connect to"):
 		return fmt.Errorf("%w: %w", err, provider.ErrTransient)
 	}
 	return err

@@ -18,6 +18,16 @@ import (
 
 // List implements provider.Provider.
 func (p *Provider) List(ctx context.Context, controller string) ([]provider.Instance, error) {
+	return p.list(ctx, func(k machineKey) bool { return k.controller == controller })
+}
+
+// ListOf returns the instances that were started for the model, of whichever controller: it may have changed hands.
+func (p *Provider) ListOf(ctx context.Context, model string) ([]provider.Instance, error) {
+	return p.list(ctx, func(k machineKey) bool { return k.model == model })
+}
+
+// list returns the machines that are wanted.
+func (p *Provider) list(ctx context.Context, wanted func(machineKey) bool) ([]provider.Instance, error) {
 	fail := func(err error) ([]provider.Instance, error) {
 		return nil, fmt.Errorf("list the instances in LXD: %w", classify(err))
 	}
@@ -29,11 +39,20 @@ func (p *Provider) List(ctx context.Context, controller string) ([]provider.Inst
 	if err != nil {
 		return fail(err)
 	}
+	said := ""
+	if all, said, err = p.complete(all); err != nil {
+		return fail(err)
+	}
 	var out []provider.Instance
 	for _, i := range all {
-		if ours(i.Instance) && i.Config[tagController] == controller {
-			out = append(out, p.instance(i))
+		if !ours(i.Instance) || !wanted(machineOf(i.Config)) {
+			continue
 		}
+		in := p.instance(i)
+		if i.Status == silent {
+			in.Message = said
+		}
+		out = append(out, in)
 	}
 	slices.SortFunc(out, func(a, b provider.Instance) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	return out, nil
@@ -183,23 +202,4 @@ func (p *Provider) tidy(ctx context.Context, name, controller string) error {
 		return err
 	}
 	return p.leave(ctx, p.client, controller)
-}
-
-// ListOf returns the instances that were started for the model, of whichever controller: it may have changed hands.
-func (p *Provider) ListOf(ctx context.Context, model string) ([]provider.Instance, error) {
-	s, err := p.server(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("list the instances in LXD: %w", classify(err))
-	}
-	all, err := s.GetInstancesFull(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("list the instances in LXD: %w", classify(err))
-	}
-	var out []provider.Instance
-	for _, i := range all {
-		if ours(i.Instance) && machineOf(i.Config).model == model {
-			out = append(out, p.instance(i))
-		}
-	}
-	return out, nil
 }

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/grigri/grigri/internal/lxdtest"
 	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/provider/lxd"
@@ -296,6 +298,12 @@ func TestRelocate(t *testing.T) {
 	if all, err := q.List(t.Context(), controller); err != nil || len(all) != 1 {
 		t.Errorf("from there are %v, %v", all, err)
 	}
+	if err := p.Forget(t.Context(), controller); !errors.Is(err, provider.ErrTransient) {
+		t.Errorf("it is forgotten while it has a machine: %v", err)
+	}
+	if err := p.Stop(t.Context(), in.ID); err != nil {
+		t.Fatal(err)
+	}
 	if err := p.Forget(t.Context(), controller); err != nil {
 		t.Fatal(err)
 	}
@@ -304,6 +312,49 @@ func TestRelocate(t *testing.T) {
 	}
 	if err := p.Forget(t.Context(), controller); err != nil {
 		t.Error(err)
+	}
+}
+
+// A start is interrupted when it has made the bridge and as good as nothing else: all of it goes, also what LXD goes on to make.
+func TestForgetAnInterruptedStart(t *testing.T) {
+	s := server.Server(t)
+	p := open(t, spec(s))
+	const another = "c0000000-0000-4000-8000-0000000000f1"
+	bridges := func() int {
+		return strings.Count(s.LXC(t, "network", "list", "--project", "default", "-f", "csv"), another)
+	}
+	for _, later := range []time.Duration{0, 30 * time.Millisecond, 300 * time.Millisecond} {
+		req := request("0", "")
+		req.Controller, req.Model = another, model
+		ctx, cancel := context.WithCancel(t.Context())
+		var g errgroup.Group
+		g.Go(func() error {
+			_, err := p.Start(ctx, req)
+			return err
+		})
+		await(t, "the bridge", func() bool { return bridges() > 0 })
+		time.AfterFunc(later, cancel)
+		if err := g.Wait(); err == nil && later == 0 {
+			t.Log("the start was faster")
+		}
+		cancel()
+		await(t, "all of it to be gone", func() bool {
+			err := p.Forget(t.Context(), req.Controller)
+			if err != nil && !errors.Is(err, provider.ErrTransient) {
+				t.Fatal(err)
+			}
+			all, listed := p.List(t.Context(), req.Controller)
+			for _, in := range all {
+				listed = errors.Join(listed, p.Stop(t.Context(), in.ID))
+			}
+			if listed != nil {
+				t.Fatal(listed)
+			}
+			return err == nil
+		})
+		if n := bridges(); n > 0 {
+			t.Errorf("%d bridges are left", n)
+		}
 	}
 }
 

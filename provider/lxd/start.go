@@ -37,6 +37,7 @@ func (p *Provider) start(ctx context.Context, req provider.StartRequest) (provid
 		return provider.Instance{}, err
 	}
 	key := keyOf(req)
+	defer p.arrived(key)
 	revived := false // it has been stopped, and is started again
 	var last error
 	for try := range tries {
@@ -97,7 +98,7 @@ func (p *Provider) create(ctx context.Context, s *client.InstanceServer, req pro
 	if err != nil {
 		return err
 	}
-	target, err := p.target(ctx, s, w)
+	target, err := p.target(ctx, s, keyOf(req), w)
 	if err != nil {
 		return err
 	}

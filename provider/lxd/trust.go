@@ -150,14 +150,18 @@ func (p *Provider) Relocate(ctx context.Context, controller string) (provider.Sp
 	return spec, nil
 }
 
-// Forget implements provider.Relocator: LXD no longer trusts what Relocate has made.
+// Forget implements provider.Relocator: LXD no longer trusts what Relocate has made, and the bridge goes, which an interrupted start may
+// have left without an instance. What LXD was still making for such a start has come by now, or that is an error.
 func (p *Provider) Forget(ctx context.Context, controller string) error {
-	if !local(p.endpoint()) {
-		return nil
-	}
 	s, err := p.server(ctx)
 	if err != nil {
 		return err
+	}
+	if err := p.forgotten(ctx, s, controller); err != nil {
+		return fmt.Errorf("remove what is left of the controller in LXD: %w", classify(err))
+	}
+	if !local(p.endpoint()) {
+		return nil
 	}
 	all, err := s.GetCertificates(ctx)
 	for _, c := range all {
@@ -172,6 +176,39 @@ func (p *Provider) Forget(ctx context.Context, controller string) error {
 		return fmt.Errorf("have LXD no longer trust the controller: %w", classify(err))
 	}
 	return nil
+}
+
+// forgotten removes the bridge of a controller that has no machines.
+func (p *Provider) forgotten(ctx context.Context, s *client.InstanceServer, controller string) error {
+	ops, err := s.GetOperations(ctx)
+	if err != nil {
+		return err
+	}
+	waiting, cancel := context.WithTimeout(ctx, mostSettle)
+	defer cancel()
+	for _, o := range ops {
+		if o.StatusCode < 200 && o.Description == "Creating instance" {
+			s.RetrieveOperation(o.ID).WaitContext(waiting) // whatever has come of it
+		}
+	}
+	all, err := p.List(ctx, controller)
+	if err != nil {
+		return err
+	}
+	if len(all) > 0 {
+		return transient("instance %s has just been made", all[0].ID)
+	}
+	if err := p.leave(ctx, s, controller); err != nil {
+		return err
+	}
+	network, _, err := s.GetNetwork(ctx, p.bridge(controller))
+	if client.IsNotFound(err) {
+		return nil
+	}
+	if err == nil && len(network.UsedBy) == 0 { // it is in the middle of being made, or of going
+		err = transient("network %s is still there", network.Name)
+	}
+	return err
 }
 
 // relocated is the name under which LXD trusts a controller on one of its instances.

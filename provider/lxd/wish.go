@@ -116,14 +116,22 @@ func zoneOf(m client.ClusterMember) string {
 	return m.ServerName
 }
 
-// choose is the member on which a new machine is to be: of those that can have it the one with the fewest.
-// A member's own name is as good as its zone's.
-func (w wish) choose(members []client.ClusterMember, load map[string]int) (string, error) {
+// here says why the machine cannot be on a server that is in no cluster.
+func (w wish) here(server string) error {
+	if len(w.zones) > 0 && !slices.Contains(w.zones, server) {
+		return refuse("zone %s: this LXD is no cluster, and its only zone is %s", strings.Join(w.zones, ","), server)
+	}
+	return nil
+}
+
+// choose is the member on which a new machine is to be: of those that can have it the one with the fewest of its model, and of those the
+// one with the fewest. A member's own name is as good as its zone's.
+func (w wish) choose(members []client.ClusterMember, load map[string]crowd) (string, error) {
 	var fit []client.ClusterMember
 	known := map[string]bool{}
 	offline := false
 	for _, m := range members {
-		known[zoneOf(m)] = true
+		known[zoneOf(m)], known[m.ServerName] = true, true
 		switch {
 		case len(w.zones) > 0 && !slices.Contains(w.zones, zoneOf(m)) && !slices.Contains(w.zones, m.ServerName):
 		case m.Architecture != w.arch:
@@ -134,7 +142,7 @@ func (w wish) choose(members []client.ClusterMember, load map[string]int) (strin
 		}
 	}
 	if len(fit) == 0 && offline {
-		return "", transient("no member of the cluster that could have the machine is online")
+		return "", transient("no member of LXD's cluster that could have the machine, with zone %s, is online", cmp.Or(strings.Join(w.zones, ","), "any"))
 	}
 	if len(fit) == 0 {
 		var names []string
@@ -145,7 +153,8 @@ func (w wish) choose(members []client.ClusterMember, load map[string]int) (strin
 		return "", refuse("no member of the cluster has zone %s and arch %s; the zones are %s", cmp.Or(strings.Join(w.zones, ","), "any"), ourArch(w.arch), strings.Join(names, ", "))
 	}
 	best := slices.MinFunc(fit, func(a, b client.ClusterMember) int {
-		return cmp.Or(cmp.Compare(load[a.ServerName], load[b.ServerName]), strings.Compare(a.ServerName, b.ServerName))
+		la, lb := load[a.ServerName], load[b.ServerName]
+		return cmp.Or(cmp.Compare(la.model, lb.model), cmp.Compare(la.all, lb.all), strings.Compare(a.ServerName, b.ServerName))
 	})
 	return best.ServerName, nil
 }
