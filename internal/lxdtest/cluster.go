@@ -108,6 +108,18 @@ func (m *Member) Serve(tb testing.TB) {
 	m.LXC(tb, "image", "import", file, "--alias", alias)
 }
 
+// Image is the file of the tiny image, and its fingerprint. Others may get it from this LXD.
+func (m *Member) Image(tb testing.TB) (file, fingerprint string) {
+	tb.Helper()
+	file, _, err := imageFile("tiny", tinyScript)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	fingerprint = strings.TrimSpace(m.LXC(tb, "image", "list", "-f", "csv", "-c", "F", m.Tiny))
+	m.LXC(tb, "query", "-X", "PATCH", "-d", `{"public": true}`, "/1.0/images/"+fingerprint)
+	return file, fingerprint
+}
+
 // LXC runs lxc and returns what it printed to stdout. The test fails if that fails.
 func (m *Member) LXC(tb testing.TB, args ...string) string {
 	tb.Helper()

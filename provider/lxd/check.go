@@ -2,6 +2,8 @@ package lxd
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -188,7 +190,15 @@ func (c *checks) image(ctx context.Context, base string) error {
 	if err != nil {
 		return err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	asking := http.DefaultClient
+	if source.Certificate != "" {
+		known := x509.NewCertPool()
+		known.AppendCertsFromPEM([]byte(source.Certificate))
+		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: known}, Proxy: http.ProxyFromEnvironment}
+		defer transport.CloseIdleConnections()
+		asking = &http.Client{Transport: transport}
+	}
+	resp, err := asking.Do(req)
 	if err == nil {
 		resp.Body.Close()
 		if resp.StatusCode == http.StatusOK {

@@ -72,7 +72,7 @@ func (p *Provider) image(ctx context.Context, s *client.InstanceServer, w wish) 
 	if p.settings.imageServer == "" {
 		return client.InstanceSource{}, refuse("LXD's store has no image %q, and no image server is given: import one, or set the cloud's config %s or %s", wanted, keyImage, keyImageServer)
 	}
-	return client.InstanceSource{Type: "image", Mode: "pull", Alias: remote, Server: p.settings.imageServer, Protocol: p.settings.imageProtocol}, nil
+	return client.InstanceSource{Type: "image", Mode: "pull", Alias: remote, Server: p.settings.imageServer, Protocol: p.settings.imageProtocol, Certificate: p.settings.imageCert}, nil
 }
 
 func isFingerprint(s string) bool {

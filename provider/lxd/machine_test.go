@@ -7,6 +7,8 @@ import (
 	"errors"
 	"maps"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -379,6 +381,17 @@ func TestCheckNamesWhatIsMissing(t *testing.T) {
 	sp.Cloud.Endpoint = t.TempDir() + "/unix.socket"
 	if problems, err := open(t, sp).Check(t.Context()); err != nil || len(problems) != 1 || !strings.Contains(problems[0].Remedy, "lxd init") {
 		t.Errorf("with no LXD: %v, %v", problems, err)
+	}
+	images := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer images.Close()
+	sp = spec(s)
+	sp.Cloud.Config["image"], sp.Cloud.Config["image-server"] = "elsewhere/12", images.URL
+	if problems, err := open(t, sp).Check(t.Context()); err != nil || len(problems) != 1 || !strings.Contains(problems[0].What, "certificate") {
+		t.Errorf("with an image server that nobody knows: %v, %v", problems, err)
+	}
+	sp.Cloud.Config["image-cert"] = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: images.Certificate().Raw}))
+	if problems, err := open(t, sp).Check(t.Context()); err != nil || len(problems) > 0 {
+		t.Errorf("with an image server and its certificate: %v, %v", problems, err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package lxd
 
 import (
+	"encoding/pem"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -21,10 +22,11 @@ const (
 	keyImage         = "image"          // alias or fingerprint; {name}, {channel} and {arch} are those of the machine
 	keyImageServer   = "image-server"   // where images come from that LXD's store does not have; empty: nowhere
 	keyImageProtocol = "image-protocol" // what that server speaks: simplestreams, or lxd
+	keyImageCert     = "image-cert"     // its certificate in PEM, where no authority has signed that
 )
 
 func keys() []string {
-	return []string{keyImage, keyImageProtocol, keyImageServer, keyNetwork, keyPool, keyProfiles, keyProject, keySSHAllow, keySubnet}
+	return []string{keyImage, keyImageCert, keyImageProtocol, keyImageServer, keyNetwork, keyPool, keyProfiles, keyProject, keySSHAllow, keySubnet}
 }
 
 // The names of a credential's attributes.
@@ -48,11 +50,12 @@ type settings struct {
 	profiles                          []string
 	sshAllow                          []string
 	image, imageServer, imageProtocol string
+	imageCert                         string   // PEM
 	unknown                           []string // keys that mean nothing to us
 }
 
 func readSettings(c map[string]string) (settings, error) {
-	s := settings{project: c[keyProject], pool: c[keyPool], network: c[keyNetwork], profiles: list(c[keyProfiles]), image: c[keyImage],
+	s := settings{project: c[keyProject], pool: c[keyPool], network: c[keyNetwork], profiles: list(c[keyProfiles]), image: c[keyImage], imageCert: c[keyImageCert],
 		imageServer: usualServer, imageProtocol: "simplestreams", sshAllow: []string{"0.0.0.0/0"}}
 	if server, ok := c[keyImageServer]; ok {
 		s.imageServer = server
@@ -65,6 +68,11 @@ func readSettings(c map[string]string) (settings, error) {
 	}
 	if s.imageServer != "" && !strings.HasPrefix(s.imageServer, "https://") {
 		return s, fmt.Errorf("%s is %q, and must begin with https://", keyImageServer, s.imageServer)
+	}
+	if s.imageCert != "" {
+		if block, _ := pem.Decode([]byte(s.imageCert)); block == nil || block.Type != "CERTIFICATE" {
+			return s, fmt.Errorf("%s must be the certificate of %s, in PEM: it begins with -----BEGIN CERTIFICATE-----", keyImageCert, s.imageServer)
+		}
 	}
 	if allow, ok := c[keySSHAllow]; ok {
 		s.sshAllow = list(allow)

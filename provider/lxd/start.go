@@ -115,12 +115,27 @@ func (p *Provider) create(ctx context.Context, s *client.InstanceServer, req pro
 	}
 	p.Log.Info("an instance is made", "machine", req.Machine, "instance", post.Name, "devices", fmt.Sprint(post.Devices), "image", source.Alias+source.Fingerprint, "target", target)
 	op, err := s.CreateInstance(ctx, post, target)
-	if err != nil {
-		return err
+	if err == nil {
+		err = op.WaitContext(ctx)
 	}
-	err = op.WaitContext(ctx)
-	if says(err, "not found", "couldn't find") && says(err, "image") {
-		return refuse("LXD has no image %s: %v", source.Alias+source.Fingerprint, err)
+	return imageError(source, err)
+}
+
+// imageError says of an error which image it may be about: LXD's words about servers seldom name them.
+func imageError(source client.InstanceSource, err error) error {
+	missing := says(err, "image") && says(err, "not found", "couldn't find", "couldn't be found")
+	image := source.Alias + source.Fingerprint
+	switch {
+	case err == nil:
+		return nil
+	case missing && source.Server != "":
+		return refuse("image server %s has no image %q: %v", source.Server, image, err)
+	case missing:
+		return refuse("LXD has no image %s: %v", image, err)
+	case source.Server != "" && says(err, "x509", "certificate"):
+		return fmt.Errorf("make an instance of image %q of %s, which LXD does not trust (to mend it: set the cloud's config %s to its certificate): %w", image, source.Server, keyImageCert, err)
+	case source.Server != "":
+		return fmt.Errorf("make an instance of image %q of %s: %w", image, source.Server, err)
 	}
 	return err
 }
