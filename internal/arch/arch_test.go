@@ -91,7 +91,7 @@ var may = map[string]string{
 	"internal/install":            "internal/initscript provider",
 	"internal/pki":                "state",
 	"internal/programs":           "internal/initscript internal/pki",
-	"internal/pycharms":           "",
+	"internal/pycharms":           "hooks/run internal/pyenv",
 	"internal/pyenv":              "",
 	"internal/reaper":             "",
 	"internal/sim":                "agent/commands agent/resolve agent/unit charm controller/leader hooks hooks/run provider relation state state/coord state/memory",

@@ -13,12 +13,14 @@ import (
 
 	"github.com/grigri/grigri/controller/status"
 	"github.com/grigri/grigri/internal/lxdtest"
+	"github.com/grigri/grigri/internal/pycharms"
 	"github.com/grigri/grigri/state"
 )
 
 // What holds only on machines that are ours alone: containers with systemd, of one model.
 func TestMachinesThatAreOursAlone(t *testing.T) {
 	lxd := lxdtest.Start(t)
+	libraries := pycharms.Libraries(t)
 	e := newEnvironment(t, "here")
 	host, _, err := net.SplitHostPort(lxd.Address)
 	if err != nil {
@@ -28,6 +30,7 @@ func TestMachinesThatAreOursAlone(t *testing.T) {
 	w := lxdWorld{e, lxd}
 	w.addModel()
 	w.must("deploy", "./testdata/tenant", "--config", "serve=true", "--storage", "data=tmpfs,8M")
+	w.published(libraries)
 	w.must("add-machine")
 	stranger := lxd.Launch(t, "stranger", lxdtest.Options{Image: lxd.Tiny})
 	plain := lxd.Launch(t, "plain", lxdtest.Options{}) // as machines are before they are ours
@@ -39,10 +42,10 @@ func TestMachinesThatAreOursAlone(t *testing.T) {
 	w.stored()
 	w.restarts()
 
-	w.until("the machine that is to be kept", func(s status.Status) bool { return s.Machines["1"].Agent.Current == "started" })
-	kept := []string{w.instance("0"), w.instance("1")}
+	w.until("the machine that is to be kept", func(s status.Status) bool { return s.Machines["2"].Agent.Current == "started" })
+	kept := []string{w.instance("0"), w.instance("2")}
 	w.in("0", "systemctl stop tenant") // the charm's own: by force its stop hook does not run
-	w.must("remove-machine", "1", "--keep-instance", "--no-prompt")
+	w.must("remove-machine", "2", "--keep-instance", "--no-prompt")
 	w.must("remove-machine", "0", "--keep-instance", "--force", "--no-prompt")
 	w.until("no machine", func(s status.Status) bool { return len(s.Machines) == 0 })
 	plain.Await(t, "sh", "-c", "systemctl is-system-running | grep -q -e running -e degraded")

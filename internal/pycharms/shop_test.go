@@ -13,9 +13,9 @@ func TestPublishedLibrariesRun(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a minute")
 	}
-	libs := libraries(t)
+	libs := Libraries(t)
 	e := newEnvironment(t)
-	database, site, shop := assemble(t, libs, "opscharm"), assemble(t, libs, "helperscharm"), assemble(t, libs, "reactivecharm")
+	database, site, shop := Assemble(t, libs, "opscharm"), Assemble(t, libs, "helperscharm"), Assemble(t, libs, "reactivecharm")
 
 	e.must("deploy", database, "db", "-n", "2")
 	e.must("deploy", database, "central", "--config", "region=north")
@@ -62,7 +62,7 @@ func TestPublishedLibrariesRun(t *testing.T) {
 		}
 		return nil
 	})
-	t.Run("secrets", func(t *testing.T) { e := *e; e.T = t; e.secrets(assemble(t, libs, "secretcharm")) })
+	t.Run("secrets", func(t *testing.T) { e := *e; e.T = t; e.secrets(Assemble(t, libs, "secretcharm")) })
 }
 
 func (e *environment) ops(apps map[string]application) {
