@@ -254,6 +254,12 @@ func TestEnvironment(t *testing.T) {
 		{hooks.Hook{Kind: hooks.StorageAttached, Storage: "data/0", StorageKind: "filesystem", Location: "/srv/data"}, "hooks/data-storage-attached", "web/0-data-storage-attached-",
 			map[string]string{"JUJU_HOOK_NAME": "data-storage-attached", "JUJU_DISPATCH_PATH": "hooks/data-storage-attached",
 				"JUJU_STORAGE_ID": "data/0", "JUJU_STORAGE_LOCATION": "/srv/data", "JUJU_STORAGE_KIND": "filesystem"}},
+		{hooks.Hook{Kind: hooks.SecretChanged, Secret: "9m4e2mr0ui3e8a215n4g", SecretRevision: 3}, "hooks/secret-changed", "web/0-secret-changed-",
+			map[string]string{"JUJU_HOOK_NAME": "secret-changed", "JUJU_DISPATCH_PATH": "hooks/secret-changed",
+				"JUJU_SECRET_ID": "secret:9m4e2mr0ui3e8a215n4g", "JUJU_SECRET_LABEL": ""}},
+		{hooks.Hook{Kind: hooks.SecretExpired, Secret: "9m4e2mr0ui3e8a215n4g", SecretLabel: "db", SecretRevision: 3}, "hooks/secret-expired", "web/0-secret-expired-",
+			map[string]string{"JUJU_HOOK_NAME": "secret-expired", "JUJU_DISPATCH_PATH": "hooks/secret-expired",
+				"JUJU_SECRET_ID": "secret:9m4e2mr0ui3e8a215n4g", "JUJU_SECRET_LABEL": "db", "JUJU_SECRET_REVISION": "3"}},
 		{hooks.Hook{Kind: hooks.Action, Action: "backup", Task: 12}, "actions/backup", "web/0-backup-",
 			map[string]string{"JUJU_HOOK_NAME": "", "JUJU_DISPATCH_PATH": "actions/backup",
 				"JUJU_ACTION_NAME": "backup", "JUJU_ACTION_UUID": "12", "JUJU_ACTION_TAG": "action-12"}},
@@ -330,6 +336,9 @@ func TestWhatIsRun(t *testing.T) {
 			output := strings.ReplaceAll(strings.Join(res.Tail, "\n"), p.config.CharmDir, "CHARM")
 			if res.Outcome != c.outcome || !strings.Contains(res.Reason, c.reason) || output != c.output || (res.Reason == "") != (c.reason == "") {
 				t.Errorf("%+v", res)
+			}
+			if by := res.Handler == "hook dispatching script: dispatch"; res.Outcome == run.Done && by != strings.HasPrefix(output, "CHARM/dispatch") {
+				t.Errorf("the log says that it ran by %q", res.Handler)
 			}
 		})
 	}
