@@ -178,7 +178,7 @@ func (w metalWorld) doesNotBegin(clean func(when string)) {
 		when, before, after string
 		want                []string
 	}{
-		{"without room on its disk", "mount -t tmpfs -o size=64m none /var/lib", "umount /var/lib", []string{"look at the machine: it has 64 MiB free on its disk and needs 1024: make room"}},
+		{"without room on its disk", "mount -t tmpfs -o size=64m none /var/lib", "umount /var/lib", []string{"look at the machine: it has 64 MiB free on its disk and needs 1024: make room, or use another host"}},
 		{"without a package of Java", "mv /etc/apt/sources.list /etc/apt/away; mv /usr/bin/java /usr/bin/away", "mv /etc/apt/away /etc/apt/sources.list; mv /usr/bin/away /usr/bin/java",
 			[]string{"install Java and ZooKeeper: exit status", "it said last:", "default-jre-headless", "removing what has been made"}},
 		{"when its disk is full half way", "mkdir /usr/local/lib/grigri && mount -t tmpfs -o size=4m none /usr/local/lib", "umount /usr/local/lib; rmdir /usr/local/lib/grigri",

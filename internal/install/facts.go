@@ -78,6 +78,12 @@ const (
 
 // refuse says why the host will not do, and what can be done about it.
 func (f facts) refuse(c Config) error {
+	ask := func(constraint string) string { // what can be done where instances are to be had
+		if c.Definition.Manual != "" {
+			return "use another host"
+		}
+		return "ask for more with --bootstrap-constraints " + constraint
+	}
 	skew := time.Duration(0)
 	if !f.Now.IsZero() {
 		skew = f.Now.Sub(c.Now()).Round(time.Second)
@@ -94,9 +100,9 @@ func (f facts) refuse(c Config) error {
 	case skew > clockSkew || skew < -clockSkew:
 		return fmt.Errorf("its clock is off by %s from this one, and certificates would not be valid: set it, for instance with \"timedatectl set-ntp true\"", skew)
 	case f.DiskMiB > 0 && f.DiskMiB < needDiskMiB:
-		return fmt.Errorf("it has %d MiB free on its disk and needs %d: make room, or ask for more with --bootstrap-constraints root-disk=8G", f.DiskMiB, needDiskMiB)
+		return fmt.Errorf("it has %d MiB free on its disk and needs %d: make room, or %s", f.DiskMiB, needDiskMiB, ask("root-disk=8G"))
 	case f.MemoryMiB > 0 && f.MemoryMiB < needMemoryMiB:
-		return fmt.Errorf("it has %d MiB of memory free and needs %d: ask for more with --bootstrap-constraints mem=2G", f.MemoryMiB, needMemoryMiB)
+		return fmt.Errorf("it has %d MiB of memory free and needs %d: %s", f.MemoryMiB, needMemoryMiB, ask("mem=2G"))
 	case (!f.Java || !f.ZooKeeper) && !f.Apt:
 		return fmt.Errorf("it has no Java or no ZooKeeper, and no apt to install them with: use an image that has them, or Debian or Ubuntu")
 	}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/grigri/grigri/internal/sshhost"
 	"github.com/grigri/grigri/internal/sshtest"
+	"github.com/grigri/grigri/internal/wiretest"
 	"github.com/grigri/grigri/provider"
 )
 
@@ -313,6 +314,32 @@ func TestAHostThatIsGone(t *testing.T) {
 	}
 	if _, err := sshhost.Dial(t.Context(), c); err == nil {
 		t.Error("a host whose network is down was reached")
+	}
+}
+
+// A connection that has broken is made again without asking anybody.
+func TestAConnectionIsMadeAgain(t *testing.T) {
+	host := sshtest.Start(t, sshtest.Config{Setup: users})
+	line := wiretest.StartLine(t, fmt.Sprintf("%s:%d", host.Address, host.Port))
+	c := config(host, "asked")
+	c.Port, c.KeyFiles, c.Ask = line.Port, nil, answers(t, "assword of asked@", "pass of asked", "pass of asked")
+	h := dial(t, c)
+	if err := h.Reconnect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	line.After(0, wiretest.CutLine)
+	if err := h.Run(t.Context(), "true", io.Discard); err == nil || !strings.Contains(err.Error(), "the connection is broken") {
+		t.Errorf("over a line that is cut: %v", err)
+	}
+	if err := h.Reconnect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := run(t, h, "id -u"); got != "0\n" {
+		t.Errorf("it is %q", got)
+	}
+	line.After(0, wiretest.Down)
+	if err := h.Reconnect(t.Context()); err == nil || !strings.Contains(err.Error(), "connect to "+c.Target.String()+" again") {
+		t.Errorf("over a line that is down: %v", err)
 	}
 }
 

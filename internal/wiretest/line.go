@@ -8,8 +8,7 @@ import (
 
 // A Line is a way to a service that is no HTTP service, such as an sshd: it passes bytes on until it is told not to.
 type Line struct {
-	Address string // where the service is reached through it: 127.0.0.1:port
-	Port    int
+	Port int // of 127.0.0.1, where the service is reached through it
 
 	to string
 
@@ -26,7 +25,7 @@ type Line struct {
 // A LineHarm is what happens to a line.
 type LineHarm int
 
-// Cut ends all connections, and the next one is as good as ever. Down ends them and takes no other. Silence lets them be, and passes nothing on.
+// CutLine ends all connections, and the next one is as good as ever. Down ends them and takes no other. Silence lets them be, and passes nothing on.
 const (
 	CutLine LineHarm = iota
 	Down
@@ -40,7 +39,7 @@ func StartLine(t testing.TB, to string) *Line {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &Line{Address: listener.Addr().String(), Port: listener.Addr().(*net.TCPAddr).Port, to: to, conns: map[net.Conn]bool{}, mended: make(chan struct{})}
+	l := &Line{Port: listener.Addr().(*net.TCPAddr).Port, to: to, conns: map[net.Conn]bool{}, mended: make(chan struct{})}
 	var running sync.WaitGroup
 	running.Go(func() { l.run(listener, &running) })
 	t.Cleanup(func() {
@@ -59,7 +58,7 @@ func (l *Line) Passed() int64 {
 	return l.passed
 }
 
-// After does the harm when so many more bytes have passed; with none at once.
+// After does the harm when so many more bytes have passed; with none at once, if any has.
 func (l *Line) After(n int64, h LineHarm) {
 	l.mu.Lock()
 	l.harm, l.limit = h, l.passed+n
@@ -87,12 +86,13 @@ func (l *Line) run(listener net.Listener, running *sync.WaitGroup) {
 		l.mu.Lock()
 		down := l.down
 		l.mu.Unlock()
-		there, err := net.Dial("tcp", l.to)
-		if err != nil || down {
+		if down {
 			here.Close()
-			if err == nil {
-				there.Close()
-			}
+			continue
+		}
+		there, err := net.Dial("tcp", l.to)
+		if err != nil {
+			here.Close()
 			continue
 		}
 		l.mu.Lock()

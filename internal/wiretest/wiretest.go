@@ -1,4 +1,5 @@
 // Package wiretest stands between a provider and the HTTP service that it asks, and does harm. It is a providertest.Wire.
+// A Line does the same to services that speak something else.
 package wiretest
 
 import (
