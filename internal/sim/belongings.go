@@ -206,6 +206,11 @@ func (s *Sim) belongingsAtRest(u state.UnitName, want state.Unit, l state.Ledger
 			s.fail("at rest: %s has %+v of %s, and on its machine is %v", u, l.Storage[a.ID], a.ID, h.disks[u].placed)
 		}
 	}
+	for id := range s.hosts[want.Machine].disks[u].placed {
+		if _, has := want.Attachment(id); !has && s.check.attached[fmt.Sprint(u, id)] {
+			s.fail("at rest: %s is in its place on the machine of %s, who does not have it", id, u)
+		}
+	}
 	if len(l.Storage) != len(want.Storage) {
 		s.fail("at rest: %s has storage %+v, want %+v", u, l.Storage, want.Storage)
 	}

@@ -36,8 +36,9 @@ type call struct {
 	unit   state.UnitName
 	number int
 	ran    bool
-	done   bool // it has ended well
-	told   bool // its caller has an answer
+	done   bool   // it has ended well
+	run    string // names the run in what it asked for; empty: that is nothing
+	told   bool   // its caller has an answer
 	gone   chan struct{}
 	hungUp bool
 	answer <-chan commands.Response
@@ -45,8 +46,9 @@ type call struct {
 
 // task is a user who has something run on a unit, or wants it no more.
 func (s *Sim) task(u state.UnitName) {
-	if ids := slices.Sorted(maps.Keys(s.check.tasks)); len(ids) > 0 && s.chance(4) {
-		s.cancel(ids[s.rng.IntN(len(ids))])
+	if ids := slices.Sorted(maps.Keys(s.check.tasks)); len(ids) > 0 && s.chance(3) {
+		last := ids[max(0, len(ids)-3):] // one of those that may not have ended
+		s.cancel(last[s.rng.IntN(len(last))])
 		return
 	}
 	by, action := s.by(), "backup"
@@ -145,6 +147,9 @@ func (d *doer) called(ctx context.Context, r unit.Request) (run.Result, hooks.Ef
 		t.outcome, t.run = res.Outcome, id
 	} else {
 		c.done = res.Outcome == run.Done
+		if e.State != nil && (c.done || res.Outcome == run.Failed) {
+			c.run = id
+		}
 	}
 	return res, e, nil
 }
@@ -226,7 +231,7 @@ func (c *checker) answers(l *lodger) {
 		select {
 		case r := <-call.answer:
 			call.told = true
-			if e := c.ended[call.unit]; e != nil && e.hook.Kind == hooks.Command {
+			if call.run != "" && !c.runs[call.run] {
 				c.s.fail("%s: the caller of %s is told, and what it asked for is not committed", call.unit, call.text)
 			}
 			if well := r.Code == 0 && r.Error == ""; well != call.done {

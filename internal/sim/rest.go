@@ -118,6 +118,11 @@ func (s *Sim) relationAtRest(u state.UnitName, unit state.Unit, l resolve.Local,
 	if m.Implicit {
 		return
 	}
+	side, err := s.admin.Get(context.Background(), model.SidePath(m.Relation, state.ApplicationName(m.Remote.Application)))
+	s.must(err)
+	if side.Version > 0 && mine.Application != side.Stamp {
+		s.fail("at rest: %s has heard %d of the application in relation %d, and it is at %d", u, mine.Application, m.Relation, side.Stamp)
+	}
 	dir := model.MembersPath(m.Relation, state.ApplicationName(m.Remote.Application), principal)
 	want := map[state.UnitName]state.Stamp{}
 	for _, node := range s.children(dir) {

@@ -14,12 +14,10 @@ var (
 
 // TestSeeds: no seed finds anything wrong. One that does is lived again with -sim.seed=N -v.
 //
-// What it tests was broken by hand in these ways, one at a time, and a seed of the first dozen noticed each. Agents: a lost reply
-// not read back; the end of a hook not noted, notes ignored; a hook run again when its commit failed; members, joins, the
-// application, tasks not watched; departing units still listed; stamps not written; torn relations not left; leaving not told;
-// the deadline ignored by a failed hook; a revision of a secret that a hook made not written; storage that stays mounted. Controllers: a leader that writes without its fence; deadlines of units and of relations
-// ignored; a burial that leaves members, that does not tell the principal or the application; an empty model not buried; readers of a secret
-// not told of its news.
+// TestFaultsAreNoticed undoes, one at a time, what it tests. These were undone by hand, and a seed of the first dozen noticed each: notes
+// ignored; a hook run again when its commit failed; departing units still listed; stamps not written; torn relations not left; leaving not
+// told; the deadline ignored by a failed hook; a revision of a secret that a hook made not written; a burial that does not tell
+// the principal or the application; an empty model not buried; readers of a secret not told of its news.
 //
 // These were not noticed, because something else guards the same: the effects of a failed hook (dropped twice), a note that is
 // old (its commit changes nothing any more), the fence of an application's leader (a commit ends with its session, as the election's node does).
