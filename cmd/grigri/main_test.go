@@ -192,3 +192,13 @@ func TestManyClientsShareAStore(t *testing.T) {
 		t.Fatalf("%d models were kept of %d, error %v", len(b.modelsOf("c").Models), n, err)
 	}
 }
+
+// What a command does not take is the user's mistake, whichever command it is.
+func TestSurplusArguments(t *testing.T) {
+	freshStore(t)
+	for _, name := range []string{"storage", "storage-pools", "secrets", "operations", "controllers", "models", "whoami", "version"} {
+		if status, out, errw := run(t, name, "a", "b", "c"); status != 2 || out != "" || !strings.HasPrefix(errw, "ERROR unrecognized args: [") {
+			t.Errorf("%s: status %d, stdout %q, stderr %q", name, status, out, errw)
+		}
+	}
+}

@@ -72,7 +72,7 @@ func (c *cli) storageCommands() []*cobra.Command {
 }
 
 func (c *cli) storageCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "storage", Aliases: []string{"list-storage"}, Short: "Show the storage of a model.", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "storage", Aliases: []string{"list-storage"}, Short: "Show the storage of a model.", Args: argCount(0, 0, "")}
 	modelFlag(cmd)
 	o := c.outputFlags(cmd, "tabular", "json", "yaml")
 	filesystem := cmd.Flags().Bool("filesystem", false, "show the file systems")
@@ -277,7 +277,7 @@ type shownPool struct {
 }
 
 func (c *cli) storagePoolsCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "storage-pools", Aliases: []string{"list-storage-pools"}, Short: "Show from where a model can have storage.", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "storage-pools", Aliases: []string{"list-storage-pools"}, Short: "Show from where a model can have storage.", Args: argCount(0, 0, "")}
 	modelFlag(cmd)
 	o := c.outputFlags(cmd, "tabular", "json", "yaml")
 	names := cmd.Flags().StringSlice("name", nil, "only pools of these names")
