@@ -157,7 +157,11 @@ func (c *cli) newCloud(name, file string, cmd *cobra.Command) (provider.Cloud, e
 		return b.clientCloud(name)
 	}
 	a := c.asker()
-	cloud := provider.Cloud{Type: a.choice(all.Types(), "", "Type of the cloud")}
+	s, err := c.openStore()
+	if err != nil {
+		return provider.Cloud{}, err
+	}
+	cloud := provider.Cloud{Type: a.choice(append(all.Types(), all.PluginTypes(s.plugins())...), "", "Type of the cloud")}
 	cloud.Name = a.needed(name, "Name of the cloud")
 	cloud.Endpoint = a.line("", "Where it is reached (nothing for the usual place)")
 	for cloud.Type != "local" && a.err == nil {
@@ -170,8 +174,7 @@ func (c *cli) newCloud(name, file string, cmd *cobra.Command) (provider.Cloud, e
 	if a.err != nil {
 		return cloud, fmt.Errorf("add a cloud: %w", a.err)
 	}
-	cloud, err := entryOf(cloud).cloud(cloud.Name)
-	if err != nil {
+	if cloud, err = entryOf(cloud).cloud(cloud.Name); err != nil {
 		return cloud, err
 	}
 	return c.checkType(cloud)

@@ -108,6 +108,18 @@ func FindPlugin(plugins, cloudType string) (file, hash string, err error) {
 	return file, hash, err
 }
 
+// PluginTypes is the types of cloud for which there are plugins in a directory of plugins.
+func PluginTypes(plugins string) []string {
+	files, _ := filepath.Glob(plugin.File(plugins, "*")) // the pattern is right
+	var out []string
+	for _, file := range files {
+		if t := strings.TrimPrefix(filepath.Base(file), plugin.Prefix); validType(t) {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
 // Finish makes a credential that has to be traded for another one, such as a token, into that one. Any other it returns as it is.
 // It may work once only: who calls it keeps the result.
 func Finish(ctx context.Context, spec provider.Spec) (provider.Credential, error) {

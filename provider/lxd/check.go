@@ -100,10 +100,14 @@ func (c *checks) clock(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if skew := time.Since(about.Date).Round(time.Second); skew.Abs() > mostSkew {
-		c.problem("set both by a time server, such as with systemd-timesyncd", "the clock of LXD's host is %v away from ours: certificates would not be valid", skew.Abs())
-	}
+	c.skew(time.Since(about.Date))
 	return nil
+}
+
+func (c *checks) skew(d time.Duration) {
+	if d = d.Round(time.Second); d.Abs() > mostSkew {
+		c.problem("set both by a time server, such as with systemd-timesyncd", "the clock of LXD's host is %v away from ours: certificates would not be valid", d.Abs())
+	}
 }
 
 func (c *checks) profiles(ctx context.Context) error {
@@ -134,10 +138,15 @@ func (c *checks) room(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if free := r.Space.Total - r.Space.Used; r.Space.Total > 0 && free < roomNeeded {
+	c.free(pool, r.Space.Total, r.Space.Used)
+	return nil
+}
+
+// free looks at the bytes of a pool; no total is one that is not known.
+func (c *checks) free(pool string, total, used uint64) {
+	if free := total - min(used, total); total > 0 && free < roomNeeded {
 		c.problem("make room there, or set the cloud's config "+keyPool, "storage pool %s of LXD has %d MiB left, and a machine needs %d MiB", pool, free>>20, roomNeeded>>20)
 	}
-	return nil
 }
 
 func (c *checks) network(ctx context.Context) error {
