@@ -12,8 +12,6 @@ import (
 	"strings"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/grigri/grigri/agent/unit"
 	"github.com/grigri/grigri/charm"
 	"github.com/grigri/grigri/hooks"
@@ -150,11 +148,7 @@ func egress(settings state.ModelConfig, n unit.Network) []string {
 // describe is what the machine is, as far as it knows itself.
 func describe(n unit.Network) state.MachineReport {
 	name, _ := os.Hostname()
-	r := state.MachineReport{Hostname: name, Hardware: provider.Hardware{Arch: runtime.GOARCH, Cores: runtime.NumCPU()}}
-	var info unix.Sysinfo_t
-	if unix.Sysinfo(&info) == nil {
-		r.Hardware.MemoryMiB = int(uint64(info.Totalram) * uint64(info.Unit) >> 20)
-	}
+	r := state.MachineReport{Hostname: name, Hardware: provider.Hardware{Arch: runtime.GOARCH, Cores: runtime.NumCPU(), MemoryMiB: memory()}}
 	routes, _ := os.ReadFile("/proc/net/route")
 	for _, i := range n.Interfaces {
 		l := state.Link{Name: i.Name, MAC: i.MAC, Gateway: gateway(string(routes), i.Name)}
