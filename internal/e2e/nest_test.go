@@ -61,6 +61,13 @@ func TestContainersOnAMachine(t *testing.T) {
 		t.Errorf("machine 0/lxd/0 is %q", got)
 	}
 
+	if !strings.Contains(box.Hardware, "mem=512M") {
+		t.Errorf("its hardware is %q", box.Hardware)
+	}
+	if got := e.must("ssh", "0/lxd/0", "echo", "$(hostname)", "'a b'"); strings.TrimSpace(got) != box.InstanceID+" a b" {
+		t.Errorf("over ssh it is %q", got)
+	}
+
 	// A unit asks for one of its own. The agent of the host is killed, and takes over what there is.
 	e.must("add-unit", "store", "--to", "lxd:0")
 	e.settled(map[state.ApplicationName]int{"store": 2})
