@@ -14,6 +14,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/grigri/grigri/hooks"
 	"github.com/grigri/grigri/state"
 )
@@ -116,6 +118,7 @@ type stream struct {
 	log         func(line string)
 	keep        int // so many bytes
 	capture     Capture
+	rest        *bytes.Reader // what was in the pipe at the deadline; nil before
 }
 
 func openStream(c Config, level string, t *tail) (*stream, error) {
@@ -142,7 +145,7 @@ func (s *stream) close() {
 	s.write.Close()
 }
 
-// read reads until all writers are gone or the deadline passes.
+// read reads until all writers are gone, or all that was written when the deadline passed.
 func (s *stream) read() error {
 	r := bufio.NewReaderSize(s, lineSize)
 	for {
@@ -152,7 +155,7 @@ func (s *stream) read() error {
 		}
 		switch {
 		case err == nil || errors.Is(err, bufio.ErrBufferFull):
-		case errors.Is(err, io.EOF) || errors.Is(err, os.ErrDeadlineExceeded):
+		case errors.Is(err, io.EOF):
 			return nil
 		default:
 			return fmt.Errorf("read its output: %w", err)
@@ -162,13 +165,51 @@ func (s *stream) read() error {
 
 // Read reads from the process and keeps what is read.
 func (s *stream) Read(b []byte) (int, error) {
-	n, err := s.from.Read(b)
+	var n int
+	var err error
+	if s.rest == nil {
+		if n, err = s.from.Read(b); errors.Is(err, os.ErrDeadlineExceeded) {
+			s.rest = bytes.NewReader(held(s.from))
+		}
+	}
+	if s.rest != nil {
+		n, err = s.rest.Read(b)
+	}
 	if s.keep > 0 {
 		k := min(n, s.keep-len(s.capture.Text))
 		s.capture.Text = append(s.capture.Text, b[:k]...)
 		s.capture.Lost += n - k
 	}
 	return n, err
+}
+
+// held is what is in a pipe, whose reader may have come to it late. It does not wait for more.
+func held(pipe *os.File) []byte {
+	var data []byte
+	_ = pipe.SetReadDeadline(time.Time{}) // after which nothing is read, not even what is there
+	raw, err := pipe.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	_ = raw.Read(func(fd uintptr) bool {
+		size, err := unix.FcntlInt(fd, unix.F_GETPIPE_SZ, 0)
+		if err != nil {
+			return true
+		}
+		buf := make([]byte, size)
+		for len(data) < size {
+			n, err := unix.Read(int(fd), buf[len(data):])
+			if errors.Is(err, unix.EINTR) {
+				continue
+			}
+			if n <= 0 { // there is no more, or no writer
+				break
+			}
+			data = buf[:len(data)+n]
+		}
+		return true
+	})
+	return data
 }
 
 // A tail is the last lines of both streams.

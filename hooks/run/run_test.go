@@ -387,6 +387,26 @@ func TestOutput(t *testing.T) {
 	}
 }
 
+// What the process has written when it ends is read, however late its reader comes to it.
+func TestLateReader(t *testing.T) {
+	p := newPlace(t, t.TempDir())
+	var first sync.Once
+	log := p.config.Log
+	p.config.Log = func(module, level, line string) {
+		first.Do(func() {
+			if err := until(func() bool { return !alive(line) }); err != nil {
+				t.Error(err)
+			}
+			<-time.After(300 * time.Millisecond) // longer than a daemon's output is waited for
+		})
+		log(module, level, line)
+	}
+	p.script(t, "echo $$; seq 10000")
+	if lines := p.lines(); len(lines) != 10001 || !strings.HasSuffix(lines[len(lines)-1], ": 10000") {
+		t.Errorf("of 10001 lines came %d", len(lines))
+	}
+}
+
 // A daemon that holds the output does not hold up the hook, and lives on.
 func TestDaemon(t *testing.T) {
 	p := newPlace(t, t.TempDir())
