@@ -177,6 +177,16 @@ func (p Place) Unmount(ctx context.Context, id state.StorageID, force bool) erro
 	return p.forget(id)
 }
 
+// All is the storage that is in its place, or may be.
+func (p Place) All() ([]state.StorageID, error) {
+	all, err := p.all()
+	var ids []state.StorageID
+	for _, r := range all {
+		ids = append(ids, r.ID)
+	}
+	return ids, err
+}
+
 // Clear takes all storage of the unit from its place, by force.
 func (p Place) Clear(ctx context.Context) error {
 	all, err := p.all()

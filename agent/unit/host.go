@@ -45,6 +45,8 @@ type Doer interface {
 	// is persistent; storage that is nowhere is no error. Location is where it is when it is in its place.
 	Mount(ctx context.Context, s state.Attachment) error
 	Unmount(ctx context.Context, id state.StorageID, force bool) error
+	// Placed is all storage that is in its place, or may be.
+	Placed() ([]state.StorageID, error)
 	Location(s state.Attachment) string
 }
 

@@ -145,7 +145,9 @@ func (a *simAgent) Load() (*unit.Pending, error) { return a.note, nil }
 
 func (a *simAgent) Mount(context.Context, state.Attachment) error        { return nil }
 func (a *simAgent) Unmount(context.Context, state.StorageID, bool) error { return nil }
-func (a *simAgent) Location(s state.Attachment) string                   { return "/srv/" + string(s.ID) }
+
+func (a *simAgent) Placed() ([]state.StorageID, error) { return nil, nil }
+func (a *simAgent) Location(s state.Attachment) string { return "/srv/" + string(s.ID) }
 
 // A faulty store breaks the connection around commits.
 type faulty struct {

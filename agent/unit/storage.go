@@ -21,6 +21,9 @@ func (h *Host) Unmount(ctx context.Context, id state.StorageID, force bool) erro
 	return place.Open(h.Storage).Unmount(ctx, id, force)
 }
 
+// Placed implements Doer.
+func (h *Host) Placed() ([]state.StorageID, error) { return place.Open(h.Storage).All() }
+
 // Location implements Doer.
 func (h *Host) Location(s state.Attachment) string { return place.Open(h.Storage).Location(s) }
 
@@ -33,6 +36,26 @@ func (a *Agent) storage() map[state.StorageID]resolve.Storage {
 	return out
 }
 
+// clear takes storage from its place that was put there and has gone from the unit before that was committed: neither its
+// charm nor the ledger knows of it. It is false when some is left.
+func (a *Agent) clear(ctx context.Context) bool {
+	done := true
+	for id := range a.around {
+		_, wanted := a.view.unit.Value.Attachment(id)
+		if _, held := a.local.Storage[id]; wanted || held || !a.view.unit.Exists() {
+			continue
+		}
+		if err := a.do.Unmount(ctx, id, true); err != nil {
+			a.Log.Warn("storage that is no longer the unit's is in its place, another try follows", "storage", id, "err", err)
+			done = false
+			continue
+		}
+		delete(a.around, id)
+		delete(a.placed, id)
+	}
+	return done
+}
+
 // move puts storage in its place, or takes it from there. That it cannot be is no error here: the ledger says so, and when it is
 // tried again.
 func (a *Agent) move(ctx context.Context, op resolve.Op, r resolve.Remote) error {
@@ -43,6 +66,7 @@ func (a *Agent) move(ctx context.Context, op resolve.Op, r resolve.Remote) error
 		if !wanted {
 			return fmt.Errorf("mount storage %s of %s: it is no longer the unit's", op.Storage, a.Unit)
 		}
+		a.around[op.Storage] = true
 		if err = a.do.Mount(ctx, s); err == nil {
 			a.placed[op.Storage] = true
 			if held, has := a.local.Storage[op.Storage]; has && held.Problem == "" && held.Location == r.Storage[op.Storage].Location {
@@ -51,7 +75,9 @@ func (a *Agent) move(ctx context.Context, op resolve.Op, r resolve.Remote) error
 		}
 	case resolve.Unmount:
 		delete(a.placed, op.Storage)
-		err = a.do.Unmount(ctx, op.Storage, op.Force)
+		if err = a.do.Unmount(ctx, op.Storage, op.Force); err == nil {
+			delete(a.around, op.Storage)
+		}
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

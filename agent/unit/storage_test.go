@@ -130,3 +130,35 @@ func TestStorageThatComesLate(t *testing.T) {
 		t.Errorf("the volume's content is gone: %v", err)
 	}
 }
+
+// TestStorageThatGoesUntold: storage is put in its place, the agent dies before it can commit that, and the storage goes
+// meanwhile. The next agent finds it.
+func TestStorageThatGoesUntold(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("disk", diskMeta, "", 1)
+	d := w.start("disk/0")
+	d.on("start", "storage-add logs=1")
+	d.settle()
+	d.fill()
+	d.store.onlyOne = state.ErrUnknown
+	if op, err := d.agent.Step(t.Context()); err == nil || op != nil && op.String() != "mount logs/1" {
+		t.Fatalf("it did %v, %v", op, err)
+	}
+	if _, err := os.Stat(d.storage("logs/1")); err != nil {
+		t.Fatal(err)
+	}
+	w.edit(func(ctx context.Context, r state.Reader) (state.Txn, error) {
+		return state.RemoveStorage(ctx, r, model, w.by(), "logs/1", state.Ending{Force: true}, false)
+	})
+	w.edit(func(ctx context.Context, r state.Reader) (state.Txn, error) {
+		return state.DropAttachment(ctx, r, model, w.by(), "logs/1", "it has left")
+	})
+	d.boot()
+	w.same("hooks", d.settle(), nil)
+	if _, err := os.Stat(d.storage("logs/1")); !os.IsNotExist(err) {
+		t.Errorf("what nobody knows of is left behind: %v", err)
+	}
+	if _, err := os.Stat(d.storage("data/0")); err != nil {
+		t.Errorf("and what the unit has is gone: %v", err)
+	}
+}

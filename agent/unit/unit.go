@@ -95,6 +95,7 @@ type Agent struct {
 	turn    chan struct{} // holds a value while own is in use: tools of a running hook write too
 
 	placed     map[state.StorageID]bool // storage that is in its place since the agent has begun
+	around     map[state.StorageID]bool // storage that may be in its place
 	begun      state.TaskID             // the last task that this agent has begun
 	unfinished *outcome                 // what has been done and could not be committed yet
 	gone       bool
@@ -112,13 +113,20 @@ func New(ctx context.Context, c Config, do Doer) (*Agent, error) {
 	if c.Lines == nil {
 		c.Lines = func(Line) {}
 	}
-	a := &Agent{Config: c, do: do, dirty: map[string]bool{}, placed: map[state.StorageID]bool{}, turn: make(chan struct{}, 1)}
+	a := &Agent{Config: c, do: do, dirty: map[string]bool{}, placed: map[state.StorageID]bool{}, around: map[state.StorageID]bool{}, turn: make(chan struct{}, 1)}
 	var err error
 	if a.local, a.version, err = resolve.Load(ctx, c.Store, c.Model, c.Unit); err != nil {
 		return nil, err
 	}
 	if a.own, err = a.readOwn(ctx); err != nil {
 		return nil, err
+	}
+	there, err := do.Placed()
+	if err != nil {
+		return nil, fmt.Errorf("find the storage of %s: %w", c.Unit, err)
+	}
+	for _, id := range there {
+		a.around[id] = true
 	}
 	a.gone = a.local.Phase == state.Gone // the agent before this one ended before it was told so
 	if a.local.Phase != state.New && !a.gone {
@@ -160,6 +168,12 @@ func (a *Agent) Step(ctx context.Context) (resolve.Op, error) {
 		a.unfinished = nil // nothing is lost by deciding again
 	}
 	op := resolve.Next(a.local, r, a.Now())
+	if w, ok := op.(resolve.Wait); ok && !a.clear(ctx) {
+		if again := a.Now().Add(maxRetry); w.Until.IsZero() || again.Before(w.Until) {
+			w.Until = again
+		}
+		op = w
+	}
 	group, locked := a.lockOf(op)
 	if !locked {
 		return op, a.act(ctx, op, r)

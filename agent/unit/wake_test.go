@@ -153,4 +153,5 @@ func TestWhoIsWoken(t *testing.T) {
 
 func (idle) Mount(context.Context, state.Attachment) error        { return nil }
 func (idle) Unmount(context.Context, state.StorageID, bool) error { return nil }
+func (idle) Placed() ([]state.StorageID, error)                   { return nil, nil }
 func (idle) Location(s state.Attachment) string                   { return "/srv/" + string(s.ID) }

@@ -23,7 +23,7 @@ func faults() []fault {
 		{"a hook that was cut by a crash has failed", "agent/unit/hook.go", "note == nil || note.From != a.local.Commit {", "note == nil || note.From != a.local.Commit || BROKEN && !note.Ended {"},
 		{"a hook that was cut by a reboot runs again", "agent/resolve/next.go", "case l.Again != nil:\n", "case l.Again != nil && !BROKEN:\n"},
 		{"storage is mounted again after a restart of the machine", "agent/unit/storage.go", "Mounted: a.placed[s.ID],", "Mounted: a.placed[s.ID] || BROKEN && a.local.Storage[s.ID].Attached,"},
-		{"storage that is taken leaves its place", "agent/unit/storage.go", "err = a.do.Unmount(ctx, op.Storage, op.Force)", "if !BROKEN {\n\t\t\terr = a.do.Unmount(ctx, op.Storage, op.Force)\n\t\t}"},
+		{"storage that is taken leaves its place", "agent/unit/storage.go", "if err = a.do.Unmount(ctx, op.Storage, op.Force); err == nil {", "if !BROKEN {\n\t\t\terr = a.do.Unmount(ctx, op.Storage, op.Force)\n\t\t}\n\t\tif err == nil {"},
 		{"joins are watched", "agent/unit/view.go", "\t\ta.heedChildren(rel.dir)\n", "\t\tif !BROKEN {\n\t\t\ta.heedChildren(rel.dir)\n\t\t}\n"},
 		{"members are watched", "agent/unit/view.go", "\t\ta.heed(rel.dir + \"/\" + name)\n", "\t\tif !BROKEN {\n\t\t\ta.heed(rel.dir + \"/\" + name)\n\t\t}\n"},
 		{"the other application is watched", "agent/unit/view.go", "\t\ta.heed(rel.side)\n", "\t\tif !BROKEN {\n\t\t\ta.heed(rel.side)\n\t\t}\n"},

@@ -42,7 +42,6 @@ type checker struct {
 	results  map[string]*task             // by the path of their result
 	calls    map[string]*call             // by what they run
 	runs     map[string]bool              // whose effects are in the tree
-	attached map[string]bool              // units, with the storage that storage-attached has told them of
 	told     map[string]bool              // units, with the revisions of secrets that secret-changed has told them of
 	member   map[string]relation.Settings // the units' settings by path
 }
@@ -66,7 +65,7 @@ func (e *ending) called() bool { return e.hook.Kind == hooks.Action || e.hook.Ki
 
 func newChecker(s *Sim) checker {
 	return checker{s: s, ended: map[state.UnitName]*ending{}, seen: map[seen]int{}, excused: map[state.UnitName]bool{},
-		hopeless: map[state.UnitName]bool{}, tasks: map[state.TaskID]*task{}, results: map[string]*task{}, calls: map[string]*call{}, runs: map[string]bool{}, attached: map[string]bool{}, told: map[string]bool{}, member: map[string]relation.Settings{}}
+		hopeless: map[state.UnitName]bool{}, tasks: map[state.TaskID]*task{}, results: map[string]*task{}, calls: map[string]*call{}, runs: map[string]bool{}, told: map[string]bool{}, member: map[string]relation.Settings{}}
 }
 
 func (c *checker) excuse(u state.UnitName) { c.excused[u] = true }
@@ -131,9 +130,6 @@ func (c *checker) begins(u state.UnitName, r unit.Request) {
 // hookBegins: nothing has been forgotten, and all is in its place.
 func (c *checker) hookBegins(u state.UnitName, h hooks.Hook, l state.Ledger) {
 	s := c.s
-	if h.Kind == hooks.StorageAttached {
-		c.attached[fmt.Sprint(u, h.Storage)] = true
-	}
 	if l.Again != nil && string(l.Again.Hook) != string(state.Encode(h)) {
 		s.fail("%s: %s runs, and %s was cut and has not run again", u, h.Name(), l.Again.Hook)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/grigri/grigri/agent/unit"
@@ -116,6 +118,11 @@ func (d *doer) Unmount(_ context.Context, id state.StorageID, force bool) error 
 	}
 	delete(d.disk.placed, id)
 	return nil
+}
+
+// Placed implements unit.Doer.
+func (d *doer) Placed() ([]state.StorageID, error) {
+	return slices.Sorted(maps.Keys(d.disk.placed)), d.link.alive()
 }
 
 // Location implements unit.Doer.

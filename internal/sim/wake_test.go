@@ -253,6 +253,7 @@ func (q quiet) Charm() (charm.Charm, error)                          { return q.
 func (q quiet) Load() (*unit.Pending, error)                         { return q.disk.note, nil }
 func (q quiet) Mount(context.Context, state.Attachment) error        { return nil }
 func (q quiet) Unmount(context.Context, state.StorageID, bool) error { return nil }
+func (q quiet) Placed() ([]state.StorageID, error)                   { return nil, nil }
 func (q quiet) Location(s state.Attachment) string                   { return "/srv/" + string(s.ID) }
 func (q quiet) Save(note *unit.Pending) error                        { q.disk.note = note; return nil }
 
