@@ -166,7 +166,7 @@ func (m ModelID) machineACL(id MachineID, p []string) ACL {
 		return ACL{Read: self, Create: self, Delete: self}
 	}
 	switch p[0] {
-	case "secrets", "rules":
+	case "secrets", "rules", "instance":
 		return ACL{Read: self}
 	case "agent", "report", "left":
 		return ACL{Read: self, Write: self}
@@ -175,7 +175,7 @@ func (m ModelID) machineACL(id MachineID, p []string) ACL {
 	case "containers":
 		return containersACL(self, p[1:])
 	}
-	return ACL{} // instance and enrol
+	return ACL{} // enrol
 }
 
 // relationACL: everyone in the relation may read all of it. A side's own data is written by its leader, a member by

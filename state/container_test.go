@@ -42,7 +42,7 @@ func TestMachineNames(t *testing.T) {
 	}
 }
 
-// The host reads what it is to make, and says what has become of it. The container sees none of that, and neither sees what else is the other's.
+// The host reads what it is to make, and says what has become of it. The container sees none of that but what it is itself, and neither sees what else is the other's.
 func TestWhoSeesContainers(t *testing.T) {
 	host, container, other := m.MachinePrincipal("4"), m.MachinePrincipal("4/lxd/0"), m.MachinePrincipal("5")
 	for _, c := range []struct {
@@ -55,7 +55,7 @@ func TestWhoSeesContainers(t *testing.T) {
 		{m.MachinePath("4/lxd/0"), []state.Principal{container}, nil},
 		{m.SecretsPath("4/lxd/0"), []state.Principal{container}, nil},
 		{m.MachineReportPath("4/lxd/0"), []state.Principal{container}, []state.Principal{container}},
-		{m.InstancePath("4/lxd/0"), nil, nil},
+		{m.InstancePath("4/lxd/0"), []state.Principal{container}, nil},
 		{m.EnrolPath("4/lxd/0"), nil, nil},
 	} {
 		if acl := state.ACLFor(c.path); !slices.Equal(acl.Read, c.read) || !slices.Equal(acl.Write, c.write) || slices.Contains(acl.Principals(), other) {

@@ -153,6 +153,7 @@ func (m *machine) follow(ctx context.Context) error {
 		if err == nil && !others {
 			w.Data(m.model.ConfigPath())
 			w.Data(m.model.AddressesPath())
+			w.Data(m.model.InstancePath(m.id))
 			w.Children(m.model.TasksPath(m.receiver()))
 			if m.manual {
 				w.Data(m.model.RulesPath(m.id))
@@ -288,10 +289,22 @@ func (m *machine) look(ctx context.Context) error {
 			return err
 		}
 	}
+	instance, err := state.ReadIf[state.Instance](ctx, m.Store, m.model.InstancePath(m.id))
+	if err != nil {
+		return fmt.Errorf("read what the provider says of machine %s: %w", m.id, err)
+	}
+	told, err := state.ReadIf[state.MachineReport](ctx, m.Store, m.model.MachineReportPath(m.id))
+	if err != nil {
+		return fmt.Errorf("read the report of machine %s: %w", m.id, err)
+	}
 	changed := m.world.set(func(w *unit.World) {
+		w.Zone = instance.Value.Hardware.Zone
 		w.Settings, w.Addresses = settings.Value, m.Conf.Addresses
 		if n := network(m.Address, m.Conf.Addresses.ZooKeeper); n.Private != "" || w.Network.Private == "" {
 			w.Network = n // a machine between two addresses has the one that it had
+		}
+		if m.Address == "" {
+			w.Network.Public = public(w.Network.Private, state.MachineAddresses(instance.Value, describe(w.Network).After(told.Value)))
 		}
 		w.Network.Egress = egress(settings.Value, w.Network)
 	})

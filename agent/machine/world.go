@@ -72,6 +72,17 @@ func network(own string, others []string) unit.Network {
 	return n
 }
 
+// public is the address by which the world reaches the machine: the first of its addresses that is no private one, which the machine
+// itself may not know of, since its cloud translates it. Where it has none, it is the private one.
+func public(private string, addresses []string) string {
+	for _, text := range addresses {
+		if a, err := netip.ParseAddr(text); err == nil && a.Is4() && a.IsGlobalUnicast() && !a.IsPrivate() {
+			return text
+		}
+	}
+	return private
+}
+
 // order puts the interface with the address first.
 func order(i hooks.Interface, address string) int {
 	if slices.ContainsFunc(i.Addresses, func(a hooks.InterfaceAddress) bool { return a.Value == address }) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +19,17 @@ func TestGateway(t *testing.T) {
 	for name, want := range map[string]string{"eth0": "10.213.0.1", "eth1": "", "lo": ""} {
 		if got := gateway(routes, name); got != want {
 			t.Errorf("the gateway of %s is %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestPublic(t *testing.T) {
+	for text, want := range map[string]string{
+		"203.0.113.7 10.0.0.5": "203.0.113.7", "10.0.0.5 203.0.113.7": "203.0.113.7", "ec2-1.example 10.0.0.9": "10.0.0.5", "": "10.0.0.5",
+		"2001:db8::1 127.0.0.4 169.254.1.1 192.168.1.2": "10.0.0.5",
+	} {
+		if got := public("10.0.0.5", strings.Fields(text)); got != want {
+			t.Errorf("of %q the public one is %q, want %q", text, got, want)
 		}
 	}
 }

@@ -32,7 +32,7 @@ func TestCallsThatNeverReturn(t *testing.T) {
 			w.cloud.halt(provider.InstanceID(fmt.Sprintf("i-%d", n+1)))
 		}
 		w.cloud.become(true)
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute + time.Second) // the look that finds them comes each minute, and not at the same instant
 		instances := func() (out []state.Instance) {
 			for _, id := range []state.MachineID{"0", "1"} {
 				rec, err := state.Read[state.Instance](t.Context(), w.store, model.InstancePath(id))

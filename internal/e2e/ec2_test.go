@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -68,6 +69,12 @@ func TestAnEnvironmentLivesInEC2(t *testing.T) {
 	w.isOurs(one, "0", "t3.small")
 	if aws.ToString(one.SubnetId) == aws.ToString(two.SubnetId) && cloud.Pending() == 0 {
 		t.Log("both are in one zone: the other was full for a moment") // the fault says so of the first that is asked for
+	}
+
+	// A charm is told its public address, where the cloud has one for it, and the zone: only the cloud knows of them.
+	want := strings.Join([]string{cmp.Or(aws.ToString(one.PublicIpAddress), aws.ToString(one.PrivateIpAddress)), aws.ToString(one.PrivateIpAddress), aws.ToString(one.Placement.AvailabilityZone)}, " ")
+	if got := w.must("exec", "--unit", "web/0", `echo $(unit-get public-address) $(unit-get private-address) $JUJU_AVAILABILITY_ZONE`); strings.TrimSpace(got) != want {
+		t.Errorf("web/0 knows of %q, and is at %q", got, want)
 	}
 
 	// From outside each port is closed until it is exposed, and open to whom it is exposed.

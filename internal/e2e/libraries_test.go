@@ -15,9 +15,10 @@ func (w lxdWorld) published(libraries string) {
 	w.Helper()
 	w.must("deploy", pycharms.Assemble(w.T, libraries, "opscharm"), "db", "--config", "region=south")
 	var machine state.MachineID
-	w.until("a machine for them", func(s status.Status) bool {
-		machine = s.Applications["db"].Units["db/0"].Machine
-		return machine != ""
+	w.until("a machine for them, with the first", func(s status.Status) bool {
+		u := s.Applications["db"].Units["db/0"]
+		machine = u.Machine
+		return u.Workload.Current == "active" && u.Agent.Current == "idle"
 	})
 	w.must("deploy", pycharms.Assemble(w.T, libraries, "helperscharm"), "site", "--to", string(machine))
 	w.must("deploy", pycharms.Assemble(w.T, libraries, "reactivecharm"), "shop", "--to", string(machine))
