@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -262,7 +263,29 @@ func (s *Server) shutdown() error {
 			return errors.New("the daemon does not end")
 		}
 	}
-	return nil
+	return s.endStrays()
+}
+
+// endStrays ends what the daemon has forgotten: the dnsmasq of a bridge that was removed while it was being made.
+func (s *Server) endStrays() error {
+	names, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		return err
+	}
+	leases := "\x00--dhcp-leasefile=" + filepath.Join(s.Dir, "networks") + "/"
+	var errs []error
+	for _, name := range names {
+		line, err := os.ReadFile(name)
+		if err != nil || !strings.HasPrefix(string(line), "dnsmasq\x00") || !strings.Contains(string(line), leases) {
+			continue // or it has just ended
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name))); err == nil {
+			if err := syscall.Kill(pid, syscall.SIGTERM); !errors.Is(err, syscall.ESRCH) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (s *Server) lxd(args ...string) (string, error) {
