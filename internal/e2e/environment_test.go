@@ -166,6 +166,18 @@ func (e *environment) eventually(what string, check func() error) {
 	e.Fatalf("%s: %v", what, err)
 }
 
+// until waits until it holds of the model's status.
+func (e *environment) until(what string, holds func(status.Status) bool) {
+	e.Helper()
+	e.eventually(what, func() error {
+		s, err := e.status()
+		if err == nil && !holds(s) {
+			err = errors.New("it is not so")
+		}
+		return err
+	})
+}
+
 func (e *environment) status() (status.Status, error) {
 	var st status.Status
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

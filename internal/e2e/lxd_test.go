@@ -93,17 +93,6 @@ func (w lxdWorld) in(id state.MachineID, script string) string {
 	return out
 }
 
-func (w lxdWorld) until(what string, holds func(status.Status) bool) {
-	w.Helper()
-	w.eventually(what, func() error {
-		s, err := w.status()
-		if err == nil && !holds(s) {
-			err = errors.New("it is not so")
-		}
-		return err
-	})
-}
-
 // layout is where charms, their libraries and their cron jobs look.
 func (w lxdWorld) layout() {
 	w.Helper()

@@ -196,17 +196,6 @@ func (w metalWorld) doesNotBegin(clean func(when string)) {
 	}
 }
 
-func (w metalWorld) until(what string, holds func(status.Status) bool) {
-	w.Helper()
-	w.eventually(what, func() error {
-		s, err := w.status()
-		if err == nil && !holds(s) {
-			err = errors.New("it is not so")
-		}
-		return err
-	})
-}
-
 // reached says who reaches which of the machine's ports from outside of the model: this host, the stranger, or both.
 func reached(stranger *lxdtest.Container, address string) string {
 	ports := []string{"8080", "8081", "8082"}
