@@ -84,7 +84,7 @@ func (h *Host) exec(ctx context.Context, command string, out io.Writer, feed fun
 	}
 	session, err := h.client.NewSession()
 	if err != nil {
-		return fmt.Errorf("the connection is broken: %w", err)
+		return h.notBegun(err)
 	}
 	defer session.Close()
 	both := &oneAtATime{w: out}
@@ -94,7 +94,7 @@ func (h *Host) exec(ctx context.Context, command string, out io.Writer, feed fun
 		return err
 	}
 	if err := session.Start(command); err != nil {
-		return fmt.Errorf("the host starts no command: %w", err)
+		return h.notBegun(err)
 	}
 	defer context.AfterFunc(ctx, func() { session.Close() })()
 	var silent atomic.Bool
@@ -133,6 +133,18 @@ func (h *Host) exec(ctx context.Context, command string, out io.Writer, feed fun
 		return fmt.Errorf("the connection is broken: %w", err)
 	}
 	return fed
+}
+
+// notBegun says of a command that was not begun whether the host refuses it or has gone: the library's errors do not tell.
+func (h *Host) notBegun(err error) error {
+	var silent atomic.Bool
+	switch {
+	case h.alive(&silent):
+		return fmt.Errorf("the host starts no command: %w", err)
+	case silent.Load():
+		return errSilent
+	}
+	return fmt.Errorf("the connection is broken: %w", err)
 }
 
 // oneAtATime lets stdout and stderr, which come at once, write to one writer.

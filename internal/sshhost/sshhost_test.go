@@ -343,6 +343,40 @@ func TestAConnectionIsMadeAgain(t *testing.T) {
 	}
 }
 
+// Wherever a line is cut while a command is begun, runs and ends, the connection is what has broken; nothing is said of the host.
+func TestALineThatIsCut(t *testing.T) {
+	host := sshtest.Start(t, sshtest.Config{})
+	line := wiretest.StartLine(t, fmt.Sprintf("%s:%d", host.Address, host.Port))
+	c := config(host, "root")
+	c.Port = line.Port
+	cut := 0
+	for n := int64(1); ; n += 24 {
+		h := dial(t, c)
+		line.After(n, wiretest.CutLine)
+		err := h.Run(t.Context(), "true", io.Discard)
+		if err == nil {
+			break
+		}
+		if !strings.Contains(err.Error(), "the connection is broken") {
+			t.Errorf("cut after %d bytes: %v", n, err)
+		}
+		cut++
+		line.Mend()
+	}
+	if cut < 5 {
+		t.Errorf("it was cut in %d places", cut)
+	}
+}
+
+// A host may take a connection and allow no command.
+func TestAHostThatStartsNoCommand(t *testing.T) {
+	host := sshtest.Start(t, sshtest.Config{Setup: "echo 'MaxSessions 0' >> /run/sshd/config"})
+	h := dial(t, config(host, "root"))
+	if err := h.Run(t.Context(), "true", io.Discard); err == nil || !strings.Contains(err.Error(), "the host starts no command") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // A host that takes the connection and says nothing is given up, and so is one when the user does.
 func TestAHostThatSaysNothing(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
