@@ -371,8 +371,7 @@ func TestALineThatIsCut(t *testing.T) {
 // A host may take a connection and allow no command.
 func TestAHostThatStartsNoCommand(t *testing.T) {
 	host := sshtest.Start(t, sshtest.Config{Setup: "echo 'MaxSessions 0' >> /run/sshd/config"})
-	h := dial(t, config(host, "root"))
-	if err := h.Run(t.Context(), "true", io.Discard); err == nil || !strings.Contains(err.Error(), "the host starts no command") {
+	if _, err := sshhost.Dial(t.Context(), config(host, "root")); err == nil || !strings.Contains(err.Error(), "the host starts no command") {
 		t.Errorf("got %v", err)
 	}
 }
