@@ -3,6 +3,8 @@ package state
 import (
 	"context"
 	"fmt"
+	"path"
+	"slices"
 	"strconv"
 	"time"
 
@@ -32,6 +34,7 @@ type ManualMachine struct {
 	Base      charm.Base        `json:"base"`
 	Addresses []string          `json:"addresses"` // the first is the one to reach it by
 	Hardware  provider.Hardware `json:"hardware"`
+	HostKeys  []string          `json:"hostKeys,omitempty"` // by which he knew it
 }
 
 // AddManualMachine makes a machine of a host that a user has. One that was made for the same host and has never enrolled
@@ -44,6 +47,14 @@ func AddManualMachine(ctx context.Context, r Reader, m ModelID, by By, key Key, 
 	case want.Base.Name == "" || want.Hardware.Arch == "":
 		return t, "", invalid("a host to add needs a base and an architecture")
 	}
+	if len(want.HostKeys) > MaxHostKeys {
+		return t, "", invalid("a host to add has at most %d keys, got %d", MaxHostKeys, len(want.HostKeys))
+	}
+	for _, line := range want.HostKeys {
+		if _, err := ParseHostKey(line); err != nil {
+			return t, "", invalid("%v", err)
+		}
+	}
 	if _, err := aliveModel(ctx, r, &t, m); err != nil {
 		return Txn{}, "", err
 	}
@@ -51,15 +62,19 @@ func AddManualMachine(ctx context.Context, r Reader, m ModelID, by By, key Key, 
 	if err != nil {
 		return Txn{}, "", fmt.Errorf("add host %s: %w", want.Target, err)
 	}
-	if same != "" {
-		return Txn{}, same, nil
+	if same.Exists() {
+		if !slices.Equal(same.Value.HostKeys, want.HostKeys) {
+			same.Value.HostKeys = want.HostKeys
+			t.Set(same.Path, same.Value, same.Version)
+		}
+		return t, MachineOfNode(path.Base(same.Path)), nil
 	}
 	numbers, err := count(ctx, r, m, "machine", 0)
 	if err != nil {
 		return Txn{}, "", err
 	}
 	id := MachineID(strconv.Itoa(numbers.take()))
-	addMachine(&t, m, key, id, Machine{Base: want.Base, Manual: want.Target, Created: by.Now})
+	addMachine(&t, m, key, id, Machine{Base: want.Base, Manual: want.Target, HostKeys: want.HostKeys, Created: by.Now})
 	t.Create(m.InstancePath(id), Instance{Since: by.Now, Instance: provider.Instance{
 		ID: provider.InstanceID("manual:" + want.Target), Model: string(m), Machine: string(id),
 		State: provider.Running, Addresses: want.Addresses, Hardware: want.Hardware,
@@ -69,28 +84,28 @@ func AddManualMachine(ctx context.Context, r Reader, m ModelID, by By, key Key, 
 	return t, id, nil
 }
 
-func interrupted(ctx context.Context, r Reader, m ModelID, target string) (MachineID, error) {
+func interrupted(ctx context.Context, r Reader, m ModelID, target string) (none Record[Machine], err error) {
 	ids, err := MachinesOf(ctx, r, m)
 	if err != nil {
-		return "", err
+		return none, err
 	}
 	for _, id := range ids {
 		rec, err := ReadIf[Machine](ctx, r, m.MachinePath(id))
 		if err != nil {
-			return "", err
+			return none, err
 		}
 		if !rec.Exists() || rec.Value.Manual != target || rec.Value.Life != Alive {
 			continue
 		}
 		e, err := ReadIf[Enrolment](ctx, r, m.EnrolPath(id))
 		if err != nil {
-			return "", err
+			return none, err
 		}
 		if e.Value.KeyHash == "" {
-			return id, nil
+			return rec, nil
 		}
 	}
-	return "", nil
+	return none, nil
 }
 
 // ReleaseMachine tells the agent of a machine that is going, has no units any more, and whose host stays, to leave that host.

@@ -205,7 +205,8 @@ type Machine struct {
 	Units        []UnitName           `json:"units,omitempty"`     // ordered; principals and subordinates
 	Containers   []MachineID          `json:"containers,omitempty"`
 	KeepInstance bool                 `json:"keepInstance,omitempty"`
-	Manual       string               `json:"manual,omitempty"` // how its user logged in, user@host:port: no provider starts or stops it
+	Manual       string               `json:"manual,omitempty"`   // how its user logged in, user@host:port: no provider starts or stops it
+	HostKeys     []string             `json:"hostKeys,omitempty"` // by which he knew it
 	Created      time.Time            `json:"created"`
 	Annotations  map[string]string    `json:"annotations,omitempty"`
 	End
@@ -242,6 +243,7 @@ type MachineReport struct {
 	Links     []Link            `json:"links,omitempty"`
 	Base      charm.Base        `json:"base"`
 	Hardware  provider.Hardware `json:"hardware"`
+	HostKeys  []string          `json:"hostKeys,omitempty"` // public keys of its sshd, as HostKeys reads them
 	Version   string            `json:"version"`
 	Started   time.Time         `json:"started"`
 }

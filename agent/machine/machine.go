@@ -318,7 +318,7 @@ func (m *machine) look(ctx context.Context) error {
 
 // tell reports how the machine is, when that is news.
 func (m *machine) tell(ctx context.Context, want state.Machine) error {
-	r := describe(m.world.get().Network)
+	r := m.describe(m.world.get().Network)
 	r.Version, r.Started = m.Run.Version, m.Run.Since
 	if r.Base.Name == "" { // one of several on its host: what was asked for, or what there is
 		r.Base = want.Base

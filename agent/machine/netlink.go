@@ -13,15 +13,15 @@ import (
 	"github.com/grigri/grigri/state"
 )
 
-// lookEvery is how often the machine looks at its addresses although the kernel has told of nothing: some of how it is reached
-// changes without them, and the kernel may not tell.
-const lookEvery = time.Minute
+// lookEvery is how often the machine looks at how it is reached although the kernel has told of nothing: some of that changes
+// without its addresses, such as the keys of its sshd, and the kernel may not tell.
+const lookEvery = 10 * time.Second
 
 // watcher returns what is to be called when the machine may be another than it was: it signals changed if it is. While nothing
 // changes nobody is woken, and the tree is not asked.
 func (m *machine) watcher() (look func()) {
 	see := func() string {
-		return string(state.Encode(describe(network(m.Address, m.world.get().Addresses.ZooKeeper))))
+		return string(state.Encode(m.describe(network(m.Address, m.world.get().Addresses.ZooKeeper))))
 	}
 	seen := see()
 	return func() {

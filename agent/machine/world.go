@@ -156,6 +156,15 @@ func egress(settings state.ModelConfig, n unit.Network) []string {
 	return []string{n.Private + "/128"}
 }
 
+// describe is what the machine is, and what its sshd is known by. A machine that shares its host's is reached without.
+func (m *machine) describe(n unit.Network) state.MachineReport {
+	r := describe(n)
+	if m.Bin != "" {
+		r.HostKeys = hostKeys(sshDir)
+	}
+	return r
+}
+
 // describe is what the machine is, as far as it knows itself.
 func describe(n unit.Network) state.MachineReport {
 	name, _ := os.Hostname()

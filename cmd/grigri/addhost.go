@@ -97,7 +97,7 @@ func (a *addHost) add(ctx context.Context, l login) error {
 // provision makes the machine and brings it up, or leaves nothing of it, here or there.
 func (a *addHost) provision(ctx context.Context, facts manual.Facts, public []byte) error {
 	addresses := append([]string{a.host.Address()}, facts.Addresses...)
-	id, err := a.model.AddHost(ctx, state.ManualMachine{Target: a.fullTarget(), Base: facts.Base, Hardware: facts.Hardware, Addresses: unique(addresses)})
+	id, err := a.model.AddHost(ctx, state.ManualMachine{Target: a.fullTarget(), Base: facts.Base, Hardware: facts.Hardware, Addresses: unique(addresses), HostKeys: a.hostKeys()})
 	if err != nil {
 		return err
 	}
@@ -119,6 +119,15 @@ func (a *addHost) fullTarget() string {
 	t := a.target
 	t.User = a.host.Login()
 	return t.String()
+}
+
+// hostKeys is by what others may know the host: the key that was the right one here, if it is one that any sshd has.
+func (a *addHost) hostKeys() []string {
+	key, err := state.ParseHostKey(a.host.Key())
+	if err != nil {
+		return nil
+	}
+	return []string{key}
 }
 
 func unique(list []string) []string {

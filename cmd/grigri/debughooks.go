@@ -32,7 +32,7 @@ func (c *cli) debugCommand(cmd *cobra.Command, at func() string) *cobra.Command 
 	cmd.Args = argCount(1, -1, "no unit name specified")
 	cmd.Flags().SetInterspersed(false)
 	modelFlag(cmd)
-	cmd.Flags().Bool("no-host-key-checks", false, "accepted for compatibility")
+	unchecked := cmd.Flags().Bool("no-host-key-checks", false, "take any key of the host's")
 	cmd.Flags().Bool("proxy", false, "accepted for compatibility")
 	cmd.Flags().Bool("pty", false, "accepted for compatibility")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -53,7 +53,12 @@ func (c *cli) debugCommand(cmd *cobra.Command, at func() string) *cobra.Command 
 		if in, ok := c.in.(*os.File); !ok || !term.IsTerminal(int(in.Fd())) {
 			return fmt.Errorf("debug %s: this is no terminal, and that is where its hooks would run", unit.Unit)
 		}
-		return c.openShell(cmd.Context(), args[0], unit.Shell, []string{debugWords(unit, at(), args[1:])}, true)
+		if !*unchecked {
+			if unit.Shell, err = c.shellOf(cmd, m, args[0], false); err != nil {
+				return err
+			}
+		}
+		return c.openShell(cmd.Context(), shellOn{Shell: unit.Shell, name: args[0], unchecked: *unchecked}, []string{debugWords(unit, at(), args[1:])}, true)
 	}
 	return cmd
 }

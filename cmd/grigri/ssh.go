@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/grigri/grigri/internal/sshhost"
+	"github.com/grigri/grigri/controller/client"
 	"github.com/grigri/grigri/internal/userapi"
 	"github.com/grigri/grigri/state"
 )
@@ -19,28 +19,27 @@ import (
 func (c *cli) sshCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "ssh [user@]unit|machine [command...]", Short: "Open a shell, or run a command, where a unit is.",
 		Args: argCount(1, -1, "no target name specified"),
-		Long: "Open a shell on the machine of a unit, or run a command there. What follows the target is the command."}
+		Long: "Open a shell on the machine of a unit, or run a command there. What follows the target is the command, with options of ssh before it.\n" +
+			"Over ssh the machine must have one of the host keys that its agent has told the controller, or by which its host was known when it was added."}
 	cmd.Flags().SetInterspersed(false)
 	modelFlag(cmd)
-	cmd.Flags().Bool("no-host-key-checks", false, "do not check the host's key")
+	unchecked := cmd.Flags().Bool("no-host-key-checks", false, "take any key of the host's")
 	cmd.Flags().Bool("proxy", false, "accepted for compatibility")
 	cmd.Flags().Bool("pty", false, "accepted for compatibility")
 	cmd.Flags().String("container", "", "accepted for compatibility")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		name := args[0]
-		if _, after, ok := strings.Cut(name, "@"); ok {
-			name = after
+		name, user := args[0], ""
+		if before, after, ok := strings.Cut(name, "@"); ok {
+			name, user = after, before
+		}
+		if user == "" && name != args[0] || strings.HasPrefix(user, "-") {
+			return usagef("%q is not a target: expected [user@]unit or [user@]machine", args[0])
 		}
 		_, m, err := c.model(cmd)
 		if err != nil {
 			return err
 		}
-		var shell userapi.Shell
-		if id, machine := state.ParseMachine(name); machine == nil {
-			shell, err = m.MachineShell(cmd.Context(), id)
-		} else {
-			shell, err = m.UnitShell(cmd.Context(), name)
-		}
+		shell, err := c.shellOf(cmd, m, name, *unchecked)
 		if err != nil {
 			return err
 		}
@@ -48,29 +47,54 @@ func (c *cli) sshCommand() *cobra.Command {
 		if len(words) > 0 && words[0] == "--" {
 			words = words[1:]
 		}
-		return c.openShell(cmd.Context(), name, shell, words, len(words) == 0)
+		return c.openShell(cmd.Context(), shellOn{Shell: shell, name: name, user: user, unchecked: *unchecked}, words, len(words) == 0)
 	}
 	return cmd
 }
 
-func (c *cli) openShell(ctx context.Context, name string, shell userapi.Shell, words []string, interactive bool) error {
+// shellOf is how to reach a unit or a machine, once it is known by which keys, unless any will do.
+func (c *cli) shellOf(cmd *cobra.Command, m client.Model, name string, unchecked bool) (userapi.Shell, error) {
+	ask := func(ctx context.Context) (userapi.Shell, error) { return m.UnitShell(ctx, name) }
+	if id, err := state.ParseMachine(name); err == nil {
+		ask = func(ctx context.Context) (userapi.Shell, error) { return m.MachineShell(ctx, id) }
+	}
+	if unchecked {
+		return ask(cmd.Context())
+	}
+	return c.known(cmd.Context(), ask)
+}
+
+// A shellOn is a shell that is to be opened.
+type shellOn struct {
+	userapi.Shell
+	name      string // of what the user has asked for
+	user      string // as whom, where ssh goes there
+	unchecked bool   // whatever key the host has
+}
+
+func (c *cli) openShell(ctx context.Context, shell shellOn, words []string, interactive bool) error {
 	argv := shell.Command
 	if len(shell.Inside) > 0 {
-		words = []string{insideCommand(shell, words)}
+		words = []string{insideCommand(shell.Shell, words)}
 	}
 	if shell.SSH {
-		if len(shell.Addresses) == 0 {
-			return fmt.Errorf("%s has no address yet", name)
+		r, err := routeTo(shell.name, shell.user, shell.Shell)
+		if err != nil {
+			return err
 		}
-		address := shell.Addresses[0]
-		if t, err := sshhost.ParseTarget(address); err == nil && t.Port != 0 {
-			address = "ssh://" + address
+		options := anyKey()
+		if !shell.unchecked {
+			var forget func()
+			if options, forget, err = trusting(r); err != nil {
+				return err
+			}
+			defer forget()
 		}
-		argv = []string{"ssh", address}
+		argv = append([]string{"ssh"}, options...)
 		if len(words) > 0 && interactive { // without words ssh does so by itself
-			argv = []string{"ssh", "-t", address}
+			argv = append(argv, "-t")
 		}
-		argv = append(argv, words...)
+		argv = append(append(argv, r.words()...), words...)
 	} else if len(words) > 0 {
 		argv = append(slices.Clone(argv), "-c", strings.Join(words, " "))
 	}
@@ -83,7 +107,7 @@ func (c *cli) openShell(ctx context.Context, name string, shell userapi.Shell, w
 		return exitError{exit.ExitCode()}
 	}
 	if err != nil {
-		return fmt.Errorf("open a shell for %s on this host: %w", name, err)
+		return fmt.Errorf("open a shell for %s: %w", shell.name, err)
 	}
 	return nil
 }

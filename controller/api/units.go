@@ -228,7 +228,7 @@ func (s *Server) shell(ctx context.Context, model state.Model, id state.MachineI
 	if err != nil {
 		return out, err
 	}
-	out.Addresses = state.MachineAddresses(instance.Value, report.Value)
+	out.Addresses, out.HostKeys = state.MachineAddresses(instance.Value, report.Value), state.HostKeys(machine.Value, report.Value)
 	if instance.Value.ID == "" {
 		return out, &userapi.Error{Code: userapi.Conflict, Message: fmt.Sprintf("machine %q has no instance yet", id)}
 	}

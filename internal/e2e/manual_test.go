@@ -81,6 +81,7 @@ func TestAHostIsAddedAndLeftAsItWas(t *testing.T) {
 	if got := e.must("exec", "--unit", "store/1", "hostname"); strings.TrimSpace(got) != two.Name {
 		t.Errorf("store/1 runs on %q", got)
 	}
+	e.knows(other, two)
 	e.must("remove-application", "store", "--no-prompt")
 	e.eventually("no unit", func() error {
 		if s := e.now(); len(s.Applications) > 0 || len(s.Machines) != 2 {
@@ -119,6 +120,35 @@ func TestAHostIsAddedAndLeftAsItWas(t *testing.T) {
 			return fmt.Errorf("it is there")
 		}
 		return nil
+	})
+}
+
+// knows logs in to the host, with nobody to ask: it is known by the key that it was added with. One with another key is refused until the
+// agent has told that key.
+func (e *environment) knows(id state.MachineID, h *sshtest.Host) {
+	e.Helper()
+	login := func(target string, options ...string) (string, error) {
+		return e.run(append(append([]string{"ssh"}, options...), target, "-i", h.KeyFile, "-o", "BatchMode=yes", "hostname")...)
+	}
+	for _, target := range []string{string(id), "store/1"} {
+		if got, err := login(target); err != nil || strings.TrimSpace(got) != h.Name {
+			e.Errorf("%s is %q, %v", target, got, err)
+		}
+	}
+	h.Run(e.T, `ssh-keygen -q -t ed25519 -N "" -f /run/sshd/other && mv /run/sshd/other /run/sshd/hostkey && kill -HUP 1`)
+	e.eventually("another key is refused", func() error {
+		if out, err := login(string(id)); err == nil || !strings.Contains(err.Error(), "exit status 255") || !strings.Contains(err.Error(), "verification failed") {
+			return fmt.Errorf("it says %q, %w", out, err)
+		}
+		return nil
+	})
+	if got, err := login(string(id), "--no-host-key-checks"); err != nil || strings.TrimSpace(got) != h.Name {
+		e.Errorf("unchecked it is %q, %v", got, err)
+	}
+	h.Run(e.T, "mv /run/sshd/other.pub /etc/ssh/ssh_host_ed25519_key.pub")
+	e.eventually("the new key is known", func() error {
+		_, err := login(string(id))
+		return err
 	})
 }
 

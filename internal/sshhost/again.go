@@ -29,7 +29,7 @@ func (h *Host) Reconnect(ctx context.Context) error {
 		c.Ask = h.answers.again()
 	}
 	for try := 1; ; try++ {
-		client, err := connect(ctx, c)
+		client, _, err := connect(ctx, c)
 		if err == nil {
 			h.client = client
 			return nil

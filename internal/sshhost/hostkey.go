@@ -22,6 +22,7 @@ import (
 type keys struct {
 	algorithms []string // that the host is known by; nil: any
 	right      atomic.Bool
+	shown      ssh.PublicKey // that is right
 	refused    error
 	check      ssh.HostKeyCallback
 }
@@ -34,6 +35,9 @@ func hostKeys(ctx context.Context, c Config, p *patience) (*keys, error) {
 	}
 	k.check = func(hostname string, remote net.Addr, key ssh.PublicKey) error {
 		k.refused = verify(hostname, remote, key)
+		if k.refused == nil {
+			k.shown = key
+		}
 		k.right.Store(k.refused == nil)
 		return k.refused
 	}

@@ -45,6 +45,7 @@ type Fingerprint struct {
 type Host struct {
 	Config
 	client  *ssh.Client
+	key     ssh.PublicKey // its own
 	sudo    sudo
 	answers *answers
 }
@@ -61,11 +62,11 @@ func Dial(ctx context.Context, c Config) (*Host, error) {
 	if c.Ask != nil {
 		c.Ask = a.remember(c.Ask)
 	}
-	client, err := connect(ctx, c)
+	client, key, err := connect(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", c.Target, err)
 	}
-	h := &Host{Config: c, client: client, answers: a}
+	h := &Host{Config: c, client: client, key: key, answers: a}
 	if err := h.becomeRoot(ctx); err != nil {
 		client.Close()
 		return nil, fmt.Errorf("become root on %s: %w", c.Target, err)
@@ -76,6 +77,15 @@ func Dial(ctx context.Context, c Config) (*Host, error) {
 // Close ends the connection, and with it every script that runs over it.
 func (h *Host) Close() error { return h.client.Close() }
 
+// Key is the host's public key, which was the right one: "ssh-ed25519 AAAA". Of a certificate it is the key in it.
+func (h *Host) Key() string {
+	key := h.key
+	if c, ok := key.(*ssh.Certificate); ok {
+		key = c.Key
+	}
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
+}
+
 // Address is the IP address of the host, as this process reaches it.
 func (h *Host) Address() string {
 	host, _, err := net.SplitHostPort(h.client.RemoteAddr().String())
@@ -85,23 +95,23 @@ func (h *Host) Address() string {
 	return host
 }
 
-func connect(ctx context.Context, c Config) (*ssh.Client, error) {
+func connect(ctx context.Context, c Config) (*ssh.Client, ssh.PublicKey, error) {
 	p := &patience{for_: c.Patience}
 	keys, err := hostKeys(ctx, c, p)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	dialer := net.Dialer{Timeout: c.Patience}
 	conn, err := dialer.DialContext(ctx, "tcp", c.HostPort())
 	if err != nil {
-		return nil, unreached(c, err)
+		return nil, nil, unreached(c, err)
 	}
 	p.conn = conn
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	auth, closeAuth, err := methods(ctx, c, p)
 	if err != nil {
 		conn.Close()
-		return nil, err
+		return nil, nil, err
 	}
 	defer closeAuth()
 	p.again()
@@ -110,13 +120,13 @@ func connect(ctx context.Context, c Config) (*ssh.Client, error) {
 	})
 	if err != nil {
 		conn.Close()
-		return nil, explain(ctx, c, keys, err)
+		return nil, nil, explain(ctx, c, keys, err)
 	}
 	if err := conn.SetDeadline(time.Time{}); err != nil {
 		sc.Close()
-		return nil, err
+		return nil, nil, err
 	}
-	return ssh.NewClient(sc, channels, requests), nil
+	return ssh.NewClient(sc, channels, requests), keys.shown, nil
 }
 
 // unreached says what may be the matter with a host that there is no connection to.
