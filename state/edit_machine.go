@@ -107,6 +107,15 @@ func RemoveMachine(ctx context.Context, r Reader, m ModelID, by By, id MachineID
 	case len(rec.Value.Containers) > 0 && !how.Force:
 		return t, out, refused("cannot remove machine %s: machine is hosting containers %s", id, strings.ReplaceAll(keys(rec.Value.Containers), " ", ", "))
 	}
+	if keepInstance && !rec.Value.KeepInstance {
+		ending, err := endsAlready(ctx, r, m, id, rec.Value)
+		if err != nil {
+			return t, out, err
+		}
+		if ending {
+			return t, out, refused("cannot keep the instance of machine %s: the machine is being removed already, and its instance is ending", id)
+		}
+	}
 	machine := rec.Value
 	machine.End = how.end(by, machine.End)
 	machine.KeepInstance = machine.KeepInstance || keepInstance
@@ -134,6 +143,30 @@ func RemoveMachine(ctx context.Context, r Reader, m ModelID, by By, id MachineID
 		by.record(&t, m, "remove-machine", string(id))
 	}
 	return t, out, nil
+}
+
+// endsAlready says whether the end of the machine's instance has begun, or that of the container which it is.
+func endsAlready(ctx context.Context, r Reader, m ModelID, id MachineID, machine Machine) (bool, error) {
+	if !id.IsContainer() {
+		return machine.Stopping, nil
+	}
+	told, err := ReadIf[Container](ctx, r, m.ContainerPath(id))
+	return told.Value.Gone, err
+}
+
+// StopMachine says that the provider is about to be told to end the instance of a machine that is going. It refuses one that is to be kept.
+func StopMachine(ctx context.Context, r Reader, m ModelID, id MachineID) (Txn, error) {
+	var t Txn
+	rec, err := ReadIf[Machine](ctx, r, m.MachinePath(id))
+	switch {
+	case err != nil || !rec.Exists() || rec.Value.Stopping:
+		return t, err
+	case rec.Value.Life == Alive || rec.Value.Stays() || len(rec.Value.Units) > 0:
+		return t, fmt.Errorf("stop machine %s: %w", id, refused("it is not going, or its instance stays"))
+	}
+	rec.Value.Stopping = true
+	t.Set(rec.Path, rec.Value, rec.Version)
+	return t, nil
 }
 
 // endContainer begins the end of a container that goes with its host, and returns its units.

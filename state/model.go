@@ -205,6 +205,7 @@ type Machine struct {
 	Units        []UnitName           `json:"units,omitempty"`     // ordered; principals and subordinates
 	Containers   []MachineID          `json:"containers,omitempty"`
 	KeepInstance bool                 `json:"keepInstance,omitempty"`
+	Stopping     bool                 `json:"stopping,omitempty"` // its provider has been told to end the instance: it cannot be kept any more
 	Manual       string               `json:"manual,omitempty"`   // how its user logged in, user@host:port: no provider starts or stops it
 	HostKeys     []string             `json:"hostKeys,omitempty"` // by which he knew it
 	Created      time.Time            `json:"created"`

@@ -215,6 +215,13 @@ func (c Config) request(ctx context.Context, m state.ModelID, machine plan.Machi
 // stop ends the machine's instances and then the machine.
 func (c Config) stop(ctx context.Context, j Job) error {
 	m, id := j.item.model, state.MachineID(j.item.Name)
+	err := c.record(ctx, func() (state.Txn, error) { return state.StopMachine(ctx, c.Store, m, id) })
+	if refused := (*state.RefusedError)(nil); errors.As(err, &refused) {
+		return nil // its user has just said that it is to be kept: it is looked at again
+	}
+	if err != nil {
+		return err
+	}
 	p, err := c.Providers(ctx, j.Place)
 	if err == nil {
 		err = within(ctx, mostCall, func(ctx context.Context) error { return p.Stop(ctx, j.Instances...) })
