@@ -56,6 +56,7 @@ var may = map[string]string{
 	"provider/all":          "provider provider/ec2 provider/local provider/lxd provider/manual provider/plugin",
 
 	"provider/plugin/plugintest": "provider provider/plugin",
+	"internal/breaktest":         "",
 	"internal/wiretest":          "provider/providertest",
 
 	"agent/commands": "internal/socket",
