@@ -57,7 +57,7 @@ func start(t *testing.T, tree *memory.Tree, dir string, s controller.Secrets, ad
 	case r.address = <-ready:
 	case err := <-r.done:
 		t.Fatal(err)
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the controller does not get ready")
 	}
 	return r
@@ -76,7 +76,7 @@ func (r run) ended(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the controller does not end")
 	}
 }
@@ -186,7 +186,7 @@ func TestBadBootstrapLeavesNothing(t *testing.T) {
 
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); {
+	for end := time.Now().Add(time.Minute); !ok(); {
 		if time.Now().After(end) {
 			t.Fatal("not in 20 s: " + what)
 		}

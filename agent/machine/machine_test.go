@@ -141,7 +141,7 @@ func (f *fixture) edit(change func(*state.Txn)) {
 
 func (f *fixture) await(what string, cond func() bool) {
 	f.Helper()
-	for end := time.Now().Add(20 * time.Second); !cond(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !cond(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			f.Fatalf("waited in vain: %s", what)
 		}

@@ -100,7 +100,7 @@ func (d *driver) behind() (join func()) {
 
 func (w *world) until(what string, holds func() bool) {
 	w.Helper()
-	for end := time.Now().Add(20 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			w.Fatalf("waiting in vain until %s", what)
 		}
@@ -312,7 +312,7 @@ func TestTheLocksOfActions(t *testing.T) {
 	w.must(err)
 	for _, action := range []string{"beside", "grouped", "both"} {
 		id := app.enqueue(action, nil)
-		ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 		if _, err := app.agent.Step(ctx); err != nil {
 			t.Fatalf("%s waits for a hook: %v", action, err)
 		}

@@ -387,7 +387,7 @@ func TestAHookThatTheAgentEndsIsDueAgain(t *testing.T) {
 	w := newWorld(t)
 	w.deploy("web", webMeta, "", 1)
 	web := w.start("web/0")
-	web.on("install", "state-set a=1; touch here; exec sleep 60")
+	web.on("install", "state-set a=1; touch here; exec sleep 600")
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
@@ -398,7 +398,7 @@ func TestAHookThatTheAgentEndsIsDueAgain(t *testing.T) {
 			}
 		}
 	}()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		if _, err := os.Stat(filepath.Join(web.paths.Agent, "here")); err == nil {
 			break
 		}
@@ -406,7 +406,7 @@ func TestAHookThatTheAgentEndsIsDueAgain(t *testing.T) {
 			t.Fatal("the hook does not run")
 		}
 	}
-	for end := time.Now().Add(10 * time.Second); web.status().Agent.Message != "running install hook"; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); web.status().Agent.Message != "running install hook"; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("status does not tell of a hook that takes its time: %+v", web.status())
 		}

@@ -144,7 +144,7 @@ func (r running) signal(s os.Signal) error {
 	if err := r.cmd.Process.Signal(s); err != nil {
 		r.t.Fatal(err)
 	}
-	done := time.AfterFunc(30*time.Second, func() { _ = r.cmd.Process.Kill() })
+	done := time.AfterFunc(time.Minute, func() { _ = r.cmd.Process.Kill() })
 	defer done.Stop()
 	return r.cmd.Wait()
 }
@@ -161,9 +161,9 @@ func dial(t *testing.T, b controller.Bootstrapped) *client.Client {
 
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !ok(); {
+	for end := time.Now().Add(time.Minute); !ok(); {
 		if time.Now().After(end) {
-			t.Fatal("not in 30 s: " + what)
+			t.Fatal("not in a minute: " + what)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -245,7 +245,7 @@ func TestAControllerOnAnEnsemble(t *testing.T) {
 		info, err := c.Controller(t.Context())
 		return err == nil && info.Leader
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	store, err := zk.Open(ctx, zk.Config{Servers: []string{s.Addr}, TLS: s.Controller(), Controller: pki.ControllerName(), Machine: pki.MachineName,
 		Secret: func(state.Principal) (string, bool) { return "", false }})

@@ -130,7 +130,7 @@ func TestOneRequestHoweverOftenItIsSent(t *testing.T) {
 			_, _ = io.WriteString(w, `{"units":["web/0"]}`)
 		}
 	})
-	units, err := dial(t, s, 20*time.Second).Model("m").AddUnits(t.Context(), "web", userapi.AddUnits{N: 1})
+	units, err := dial(t, s, time.Minute).Model("m").AddUnits(t.Context(), "web", userapi.AddUnits{N: 1})
 	if err != nil || len(units) != 1 || tries.Load() != 3 {
 		t.Fatalf("%v, %v after %d tries", units, err, tries.Load())
 	}

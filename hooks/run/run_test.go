@@ -412,7 +412,7 @@ func TestDaemon(t *testing.T) {
 	p := newPlace(t, t.TempDir())
 	start := time.Now()
 	res, _ := p.script(t, "sleep 600 & echo $!")
-	if d := time.Since(start); res.Outcome != run.Done || d > 5*time.Second {
+	if d := time.Since(start); res.Outcome != run.Done || d > time.Minute {
 		t.Errorf("%+v after %s", res, d)
 	}
 	var pid int
@@ -514,13 +514,13 @@ func TestAbort(t *testing.T) {
 func TestNoDelay(t *testing.T) {
 	p := newPlace(t, t.TempDir())
 	quickest := time.Hour
-	for range 10 {
+	for end := time.Now().Add(time.Minute); quickest > 90*time.Millisecond; { // one is enough: a machine with much to do delays the others
+		if time.Now().After(end) {
+			t.Fatalf("a hook that does nothing takes %s", quickest)
+		}
 		start := time.Now()
 		p.script(t, "true")
 		quickest = min(quickest, time.Since(start))
-	}
-	if quickest > 90*time.Millisecond {
-		t.Errorf("a hook that does nothing takes %s", quickest)
 	}
 }
 
@@ -539,7 +539,7 @@ func TestCancelledBefore(t *testing.T) {
 func until(ok func() bool) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); <-tick.C {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); <-tick.C {
 		if ok() {
 			return nil
 		}

@@ -164,7 +164,7 @@ func (w *world) call(t testing.TB, line []string, stdin string) []string {
 }
 
 func (w *world) do(t testing.TB, line []string, stdin string) wire.Response {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	req := wire.Request{Token: w.session.Token(), Tool: line[0], Args: line[1:]}
 	for range 3 {

@@ -118,7 +118,7 @@ func TestItStartsWithoutSystemd(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "supervise --dir DATA/agents/machine-4 -- DATA/tools/machine-4/grigri-agent run --data-dir DATA\n"
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		calls, _ := os.ReadFile(filepath.Join(m.dir, "calls"))
 		if strings.HasSuffix(string(calls), want) {
 			break

@@ -101,7 +101,7 @@ func open(t *testing.T, c plugin.Config) provider.Provider {
 // halt kills all that runs on a machine of this host.
 func halt(t *testing.T, dir string) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		rec, err := reaper.ReadRecord(filepath.Join(dir, reaper.LockFile))
 		if err == nil && rec.Alive() {
 			if err := syscall.Kill(-rec.PID, syscall.SIGKILL); err != nil { // it leads its group
@@ -368,7 +368,7 @@ func TestHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	other.Close()
-	for end := time.Now().Add(10 * time.Second); ; {
+	for end := time.Now().Add(time.Minute); ; {
 		if got, err := said("hosts"); got == "1" && err == nil {
 			break
 		} else if time.Now().After(end) {
@@ -389,7 +389,7 @@ func TestAPluginThatDiesIsStartedAgain(t *testing.T) {
 	c, log := config(t, "odd", spec())
 	p := open(t, c)
 	pid := func() string {
-		for end := time.Now().Add(20 * time.Second); ; {
+		for end := time.Now().Add(time.Minute); ; {
 			in, err := start(p, "pid")
 			if err == nil {
 				return string(in.ID)

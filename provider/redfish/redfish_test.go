@@ -81,7 +81,7 @@ func emulate(t *testing.T, names ...string) map[string]string {
 			t.Logf("the emulator said:\n%s", said.String()[max(0, said.Len()-2000):])
 		}
 	})
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		resp, err := http.Get(urls[names[0]])
 		if err == nil {
 			resp.Body.Close()

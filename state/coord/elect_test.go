@@ -47,7 +47,7 @@ func await(t *testing.T, tree *memory.Tree, n int) {
 			if w.Take(); len(line(t, tree)) == n {
 				return
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("in line: %v", line(t, tree))
 		}
 	}

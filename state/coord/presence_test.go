@@ -118,7 +118,7 @@ func TestKeep(t *testing.T) {
 				if boot, _ := present(t, tree); boot == want {
 					return
 				}
-			case <-time.After(10 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatalf("present is never %q", want)
 			}
 		}

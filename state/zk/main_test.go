@@ -159,7 +159,7 @@ func exchange(nc net.Conn, p []byte) ([]byte, error) {
 // eventually waits for a condition.
 func eventually(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
-	for late := time.Now().Add(30 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for late := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(late) {
 			tb.Fatalf("waited in vain for %s", what)
 		}

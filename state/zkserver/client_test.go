@@ -21,7 +21,7 @@ func connect(t *testing.T, addr string, conf *tls.Config) *zk.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(conn.Close)
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		select {
 		case e := <-events:
@@ -29,7 +29,7 @@ func connect(t *testing.T, addr string, conf *tls.Config) *zk.Conn {
 				return conn
 			}
 		case <-deadline:
-			t.Fatalf("no session at %s in 30 s", addr)
+			t.Fatalf("no session at %s in a minute", addr)
 		}
 	}
 }
@@ -41,7 +41,7 @@ func (quiet) Printf(string, ...any) {}
 // eventually calls f until it gives no error of a lost connection.
 func eventually(t *testing.T, f func() error) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		err := f()
 		if err == nil {
