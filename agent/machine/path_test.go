@@ -24,6 +24,7 @@ import (
 	"github.com/grigri/grigri/charm"
 	"github.com/grigri/grigri/controller"
 	"github.com/grigri/grigri/controller/client"
+	"github.com/grigri/grigri/internal/nettest"
 	"github.com/grigri/grigri/internal/pki"
 	"github.com/grigri/grigri/internal/reaper"
 	"github.com/grigri/grigri/internal/userapi"
@@ -117,7 +118,7 @@ func newPath(t *testing.T) *path {
 			}
 		}
 	})
-	listen := "127.0.0.1:" + strconv.Itoa(freePort(t))
+	listen := "127.0.0.1:" + strconv.Itoa(nettest.Port(t))
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	ready := make(chan string, 1)
@@ -156,23 +157,6 @@ func (w logWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		t.Fatal(err)
-	}
-	a, err := unix.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a.(*unix.SockaddrInet4).Port
-}
-
 func (p *path) must(err error) {
 	p.Helper()
 	if err != nil {
@@ -194,7 +178,7 @@ func (p *path) deploy(app state.ApplicationName, metadata string, n int) {
 
 func (p *path) await(what string, cond func() bool) {
 	p.Helper()
-	for end := time.Now().Add(90 * time.Second); !cond(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); !cond(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			p.Fatalf("waited in vain: %s", what)
 		}

@@ -17,7 +17,7 @@ func awaitOut(ts *testscript.TestScript, neg bool, args []string) {
 	want, err := regexp.Compile("(?m)" + args[0])
 	ts.Check(err)
 	var out string
-	for end := time.Now().Add(90 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(4 * time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if err := ts.Exec(args[1], args[2:]...); err != nil {
 			if _, failed := err.(*exec.ExitError); !failed {
 				ts.Fatalf("%s: %v", strings.Join(args[1:], " "), err)

@@ -107,7 +107,7 @@ func (u lxdClient) begin(until string, args ...string) (*begun, string) {
 		b.err = b.cmd.Wait()
 		close(b.done)
 	}()
-	for end := time.After(2 * time.Minute); !strings.Contains(b.text(), until); {
+	for end := time.After(5 * time.Minute); !strings.Contains(b.text(), until); {
 		select {
 		case <-time.After(20 * time.Millisecond):
 		case <-b.done:
@@ -136,7 +136,7 @@ func (b *begun) ended(t *testing.T) string {
 		if b.err == nil {
 			t.Fatalf("it has succeeded:\n%s", b.text())
 		}
-	case <-time.After(2 * time.Minute):
+	case <-time.After(5 * time.Minute):
 		_ = b.cmd.Process.Kill()
 		t.Fatalf("it does not end:\n%s", b.text())
 	}

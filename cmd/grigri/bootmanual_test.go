@@ -63,7 +63,7 @@ func TestAControllerOnAHost(t *testing.T) {
 	if out := do("controllers", "--refresh"); !strings.Contains(out, "manual") {
 		t.Errorf("controllers: %s", out)
 	}
-	for end := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(4 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		out := do("machines", "-m", "one:controller", "--format", "json")
 		if strings.Contains(out, `"current":"started"`) && strings.Contains(out, host.Address) {
 			break

@@ -78,7 +78,7 @@ func (u boxClient) fails(want string, args ...string) {
 // until waits until a command prints the text, and returns what it prints.
 func (u boxClient) until(want string, do func() string) string {
 	u.Helper()
-	for end := time.Now().Add(90 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(4 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		out := do()
 		if strings.Contains(out, want) {
 			return out

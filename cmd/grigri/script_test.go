@@ -156,7 +156,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	var st status.Status
 	why := ""
-	for end := time.Now().Add(90 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(4 * time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		var err error
 		if st, err = scriptStatus(ts); err != nil {
 			ts.Fatalf("status: %v", err)
@@ -242,7 +242,7 @@ func awaitFile(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: awaitfile UNIT NAME TEXT")
 	}
-	for end := time.Now().Add(90 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(4 * time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if ts.Exec("grigri", "exec", "--quiet", "--unit", args[0], "--", "grep -qE "+shellQuote(args[2])+" "+args[1]+" && cat "+args[1]+" || true") != nil {
 			ts.Fatalf("read %s of %s", args[1], args[0])
 		}

@@ -87,7 +87,7 @@ func (u *upgraded) refused(what, hash, why string) {
 
 func (u *upgraded) answers(what string, ok func(userapi.Controller) bool) {
 	u.t.Helper()
-	ctx, cancel := context.WithTimeout(u.t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(u.t.Context(), 4*time.Minute)
 	defer cancel()
 	for {
 		now, err := u.c.Controller(ctx)

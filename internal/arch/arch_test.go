@@ -99,7 +99,7 @@ var may = map[string]string{
 	"internal/socket":             "",
 	"internal/sshhost":            "provider",
 	"internal/nettest":            "",
-	"internal/sshtest":            "",
+	"internal/sshtest":            "internal/nettest",
 	"internal/supervise":          "",
 	"internal/userapi":            "charm internal/version provider relation state",
 	"internal/version":            "",

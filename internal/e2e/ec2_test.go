@@ -98,6 +98,7 @@ func TestAnEnvironmentLivesInEC2(t *testing.T) {
 	outside.Until(t, other, address(one), 8080, false)
 	outside.Until(t, me, address(one), 8080, true)
 	outside.Until(t, me, address(one), 8081, true)
+	outside.Until(t, me, address(two), 8080, true)
 	if page, err := outside.Fetch(me, address(two), 8080); err != nil || page != "web/1\n" {
 		t.Errorf("web/1 says %q, %v", page, err)
 	}

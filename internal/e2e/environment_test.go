@@ -24,7 +24,7 @@ import (
 
 const (
 	examples = "../../examples/charms/"
-	patience = 2 * time.Minute // for an environment to settle, on a machine with much to do
+	patience = 4 * time.Minute // for an environment to settle, on a machine with much to do
 	tick     = 50 * time.Millisecond
 )
 
@@ -278,7 +278,7 @@ func last(text string, n int) string {
 
 // fetch is the page at the URL.
 func fetch(url string) (string, error) {
-	client := http.Client{Timeout: 10 * time.Second}
+	client := http.Client{Timeout: 30 * time.Second}
 	resp, err := client.Get(url)
 	if err != nil {
 		return "", err

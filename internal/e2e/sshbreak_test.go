@@ -67,7 +67,7 @@ func (w wired) isClean(e *environment, when string) {
 var steps = regexp.MustCompile(`ERROR add root@127\.0\.0\.1:\d+: (connect to|become root on|have the host to ourselves:|find out what the host is:|run the init script:|let the key of root in:)`)
 
 func addMachineBreaks(e *environment) {
-	w := newWired(e.T, sshtest.Config{Setup: slowTar + "; touch /tmp/go"})
+	w := newWired(e.T, sshtest.Config{Setup: slowTar + "touch /tmp/go"})
 	args := w.on("add-machine", "ssh:"+w.target())
 	none := func(when string) {
 		e.Helper()
@@ -131,23 +131,36 @@ func addMachineBreaks(e *environment) {
 	added("at last")
 }
 
+const sftpServer = "/usr/lib/openssh/sftp-server"
+
 // bootstrapBreaks breaks the connection in each step after the host has been claimed, and interrupts the client.
 func bootstrapBreaks(e *environment) {
-	w := newWired(e.T, sshtest.Config{Network: true})
+	// The host waits in the first steps, however late we hear of them.
+	w := newWired(e.T, sshtest.Config{Network: true, Setup: held("/usr/bin/uname", "/tmp/look") + held(sftpServer, "/tmp/put")})
 	args := w.on("bootstrap", "manual/"+w.target(), "far", "--no-switch")
 	cut := func(_ *os.Process) { w.After(0, wiretest.CutLine) }
+	midway := func(_ *os.Process) { w.After(1<<20, wiretest.CutLine) }
+	interrupt := func(p *os.Process) { _ = p.Signal(os.Interrupt) }
+	const putting = "putting the programs there"
 	for _, f := range []struct {
 		at   string
 		harm func(*os.Process)
 		want string
 	}{
 		{"looking at the machine", cut, "look at the machine: the connection is broken"},
-		{"putting the programs there", cut, "put grigri"},
+		{putting, cut, "put grigri"},
+		{putting, midway, "put grigri"},
 		{"making the controller", cut, "the connection is broken"},
 		{"starting the controller", cut, "start the controller: the connection is broken"},
-		{"putting the programs there", func(p *os.Process) { _ = p.Signal(os.Interrupt) }, "interrupted: all that was made has been removed"},
+		{putting, interrupt, "interrupted: all that was made has been removed"},
 	} {
-		out, err := e.hearing(f.at, f.harm, args...)
+		if f.at == putting {
+			w.Run(e.T, "rm -f /tmp/put")
+		}
+		out, err := e.hearing(f.at, func(p *os.Process) {
+			f.harm(p)
+			w.Run(e.T, "touch /tmp/look /tmp/put")
+		}, args...)
 		if err == nil || !strings.Contains(out, f.want) || !strings.Contains(out, "ERROR") {
 			e.Errorf("at %q: %v: want %q in\n%s", f.at, err, f.want, out)
 		}
@@ -157,8 +170,12 @@ func bootstrapBreaks(e *environment) {
 
 // bootstrapHangs loses the host in the midst of it, which ends at a deadline. When the host is back what is left can be removed.
 func bootstrapHangs(e *environment) {
-	w := newWired(e.T, sshtest.Config{Network: true})
-	out, err := e.hearing("putting the programs there", func(*os.Process) { w.After(1<<20, wiretest.Silence) }, w.on("bootstrap", "manual/"+w.target(), "silent", "--no-switch")...)
+	w := newWired(e.T, sshtest.Config{Network: true, Setup: held(sftpServer, "/tmp/put")})
+	silence := func(*os.Process) {
+		w.After(1<<20, wiretest.Silence)
+		w.Run(e.T, "touch /tmp/put")
+	}
+	out, err := e.hearing("putting the programs there", silence, w.on("bootstrap", "manual/"+w.target(), "silent", "--no-switch")...)
 	w.Mend()
 	if err == nil || !strings.Contains(out, "put grigri") || !strings.Contains(out, "the host does not answer") || !strings.Contains(out, "grigri kill-controller silent") {
 		e.Errorf("%v: it says\n%s", err, out)

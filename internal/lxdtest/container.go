@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-const patience = 2 * time.Minute // for a container's boot, on a host with much to do
+const patience = 4 * time.Minute // for a container's boot, on a host with much to do
 
 // Options is what a container is made with. All may be left out.
 type Options struct {

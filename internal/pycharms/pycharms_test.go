@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	patience = 3 * time.Minute // for Python on a machine with much to do
+	patience = 5 * time.Minute // for Python on a machine with much to do
 	tick     = 200 * time.Millisecond
 )
 

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	patience = 3 * time.Minute // a busy machine takes its time
+	patience = 5 * time.Minute // a busy machine takes its time
 	tick     = 50 * time.Millisecond
 )
 

@@ -24,6 +24,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/grigri/grigri/internal/nettest"
 )
 
 //go:embed host.sh
@@ -62,7 +64,7 @@ func Start(t *testing.T, c Config) *Host {
 	if c.Network {
 		h.makeNetwork(t)
 	} else {
-		h.Port = freePort(t)
+		h.Port = nettest.Port(t)
 	}
 	said := &bytes.Buffer{}
 	args := append(inside(h.network), "unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child",
@@ -80,7 +82,7 @@ func Start(t *testing.T, c Config) *Host {
 			t.Logf("%s said:\n%s", h.Name, said)
 		}
 	})
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		conn, err := net.DialTimeout("tcp", net.JoinHostPort(h.Address, strconv.Itoa(h.Port)), time.Second)
 		if err == nil {
 			conn.Close()
@@ -242,13 +244,4 @@ func write(t *testing.T, name string, data []byte) {
 	if err := os.WriteFile(name, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func freePort(t *testing.T) int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }

@@ -63,7 +63,7 @@ func TestMachinesThatStopAreStartedAgain(t *testing.T) {
 	if _, err := r.Read(make([]byte, 10)); err != nil {
 		t.Fatal(err)
 	}
-	soon, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	soon, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := p.Stop(soon, ids[0]); err != nil {
 		t.Errorf("while somebody has a shell in it: %v", err)

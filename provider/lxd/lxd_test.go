@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 }
 
 const (
-	patience   = 2 * time.Minute
+	patience   = 4 * time.Minute
 	controller = "c0000000-0000-4000-8000-0000000000c1"
 	model      = "d0000000-0000-4000-8000-0000000000d1"
 )

@@ -176,7 +176,7 @@ func late(w *world, c FaultConfig) {
 }
 
 // patienceOfOne is how long a call may take to end when its caller has given it up.
-const patienceOfOne = 5 * time.Second
+const patienceOfOne = 10 * time.Second
 
 func quota(w *world, c FaultConfig) {
 	words, free := c.Quota(w.T)

@@ -22,7 +22,7 @@ type Config struct {
 	Open func(t *testing.T) provider.Provider
 	// Init is what a machine is started with: enough to run, and no more.
 	Init func(machine string) provider.Init
-	// Patience is how long a machine may take to run, and to be gone; zero means 10 s.
+	// Patience is how long a machine may take to run, and to be gone; zero means a minute.
 	Patience time.Duration
 	// Parallel has the tests run at the same time. Each has controllers of its own.
 	Parallel bool
@@ -92,7 +92,7 @@ type test struct {
 
 func runAll(t *testing.T, c Config, tests []test) {
 	if c.Patience == 0 {
-		c.Patience = 10 * time.Second
+		c.Patience = time.Minute
 	}
 	for n, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

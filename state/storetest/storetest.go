@@ -47,7 +47,7 @@ type suite struct {
 }
 
 // patience is how long what must happen may take.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 func newSuite(t *testing.T, h Harness) *suite {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)

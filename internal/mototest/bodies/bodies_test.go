@@ -43,7 +43,7 @@ func TestAnInstanceHasABody(t *testing.T) {
 	ids := []string{id}
 	await := func(command ...string) string {
 		t.Helper()
-		for end := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		for end := time.Now().Add(4 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
 			said, err := w.Try(id, command...)
 			if err == nil {
 				return said
@@ -94,7 +94,7 @@ func TestAnInstanceHasABody(t *testing.T) {
 	if _, err := cloud.RebootInstances(t.Context(), &ec2.RebootInstancesInput{InstanceIds: ids}); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(time.Minute); boot() == started; time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(4 * time.Minute); boot() == started; time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("it does not reboot")
 		}
@@ -102,7 +102,7 @@ func TestAnInstanceHasABody(t *testing.T) {
 	if _, err := w.API.TerminateInstances(t.Context(), &ec2.TerminateInstancesInput{InstanceIds: ids}); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(time.Minute); slices.Contains(w.Living(), id); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(4 * time.Minute); slices.Contains(w.Living(), id); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("it does not end")
 		}

@@ -54,7 +54,7 @@ func (o *Outsider) Fetch(from, to string, port int) (string, error) {
 }
 
 // patience is how long what changes in the cloud may take to be so for the bodies.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // Until waits until the port of an instance is open to the address, or closed.
 func (o *Outsider) Until(t *testing.T, from, to string, port int, open bool) {

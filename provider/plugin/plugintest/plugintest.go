@@ -60,7 +60,7 @@ func Open(t testing.TB, spec provider.Spec) (p provider.Provider, kill func()) {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			t.Errorf("kill the plugin: %v", err)
 		}
-		for end := time.Now().Add(10 * time.Second); alive(pid); time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(time.Minute); alive(pid); time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
 				t.Errorf("process %d does not end", pid)
 				return
