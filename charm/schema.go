@@ -149,7 +149,7 @@ func plainNumbers(v any) any {
 
 // ParseParams reads parameters of an action from a YAML document, which must be a map or empty.
 func ParseParams(name string, data []byte) (map[string]any, error) {
-	v := parse(name, "", data)
+	v := (&document{file: name, user: true}).parse("", data)
 	v.entries()
 	params, _ := v.data().(map[string]any)
 	return params, v.doc.err
@@ -157,7 +157,7 @@ func ParseParams(name string, data []byte) (map[string]any, error) {
 
 // ParseParam is what the text of one parameter means as YAML, in the way of the files of charms: 5 is a number, yes is true.
 func ParseParam(name, text string) (any, error) {
-	v := parse(name, "", []byte(text))
+	v := (&document{file: name, user: true}).parse("", []byte(text))
 	return v.data(), v.doc.err
 }
 

@@ -17,6 +17,7 @@ const maxNodes = 200_000
 type document struct {
 	file string
 	made bool // the text is ours: its line numbers mean nothing to the user
+	user bool // the document is a user's and not the charm's
 	err  error
 }
 
@@ -35,7 +36,11 @@ type entry struct {
 
 // parse reads the first document in data. What the document holds is known to be a tree of bounded size.
 func parse(file, prefix string, data []byte) value {
-	v := value{doc: &document{file: file}, path: prefix}
+	return (&document{file: file}).parse(prefix, data)
+}
+
+func (d *document) parse(prefix string, data []byte) value {
+	v := value{doc: d, path: prefix}
 	var root yaml.Node
 	err := yaml.Unmarshal(data, &root)
 	if err != nil && strings.Contains(err.Error(), "tab character") {
@@ -143,7 +148,10 @@ func (v value) fail(format string, args ...any) {
 	if v.path != "" {
 		where += ": " + v.path
 	}
-	v.doc.err = invalid("%s: %s", where, fmt.Sprintf(format, args...))
+	v.doc.err = fmt.Errorf("%s: %s", where, fmt.Sprintf(format, args...))
+	if !v.doc.user {
+		v.doc.err = fmt.Errorf("%w: %w", ErrInvalid, v.doc.err)
+	}
 }
 
 // invalid is an error that wraps ErrInvalid.

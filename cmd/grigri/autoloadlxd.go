@@ -9,8 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"gopkg.in/yaml.v3"
-
+	"github.com/grigri/grigri/internal/userfile"
 	"github.com/grigri/grigri/provider"
 )
 
@@ -66,10 +65,10 @@ func lxcRemotes(dir string) (map[string]string, error) {
 		} `yaml:"remotes"`
 	}
 	if err == nil {
-		err = yaml.Unmarshal(data, &config)
+		err = userfile.YAML(path, data, &config)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the remotes of lxc in %s: %w", path, err)
+		return nil, fmt.Errorf("read the remotes of lxc: %w", err)
 	}
 	out := map[string]string{}
 	for name, r := range config.Remotes {

@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/grigri/grigri/internal/userfile"
 )
 
 // A clientStore is the user's own files: the controllers, models and accounts known here. The files and their
@@ -139,8 +141,8 @@ func (s clientStore) load(b *book) error {
 		if err != nil {
 			return fmt.Errorf("read the client's files: %w", err)
 		}
-		if err := yaml.Unmarshal(data, content); err != nil {
-			return fmt.Errorf("read %s: %w; mend it or remove it", filepath.Join(s.dir, name), err)
+		if err := userfile.YAML(filepath.Join(s.dir, name), data, content); err != nil {
+			return fmt.Errorf("read %w; mend it or remove it", err)
 		}
 	}
 	if b.controllers.Controllers == nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/grigri/grigri/internal/userfile"
 	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/state"
 )
@@ -48,7 +48,7 @@ type (
 // UnmarshalYAML keeps the order of the regions: the first is the default.
 func (l *regionList) UnmarshalYAML(n *yaml.Node) error {
 	if n.Kind != yaml.MappingNode {
-		return fmt.Errorf("line %d: regions: expected names of regions, each with an endpoint or nothing", n.Line)
+		return errors.New("expected names of regions, each with an endpoint or nothing")
 	}
 	*l = nil
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -56,7 +56,7 @@ func (l *regionList) UnmarshalYAML(n *yaml.Node) error {
 			Endpoint string `yaml:"endpoint"`
 		}
 		if err := n.Content[i+1].Decode(&r); err != nil {
-			return fmt.Errorf("region %s: %w", n.Content[i].Value, err)
+			return fmt.Errorf("region %s: expected an endpoint or nothing", n.Content[i].Value)
 		}
 		*l = append(*l, provider.Region{Name: n.Content[i].Value, Endpoint: r.Endpoint})
 	}
@@ -117,13 +117,13 @@ func (c *cli) cloudIn(path, name string) (provider.Cloud, error) {
 		return provider.Cloud{}, fmt.Errorf("read the definition of cloud %q: %w", name, err)
 	}
 	var f cloudsFile
-	if err := yaml.Unmarshal(data, &f); err != nil {
-		return provider.Cloud{}, fmt.Errorf("read %s: %w", path, err)
+	if err := userfile.YAML(path, data, &f); err != nil {
+		return provider.Cloud{}, fmt.Errorf("read the definition of cloud %q: %w", name, err)
 	}
 	if f.Clouds == nil {
 		var one cloudEntry
-		if err := yaml.Unmarshal(data, &one); err != nil {
-			return provider.Cloud{}, fmt.Errorf("read %s: %w", path, err)
+		if err := userfile.YAML(path, data, &one); err != nil {
+			return provider.Cloud{}, fmt.Errorf("read the definition of cloud %q: %w", name, err)
 		}
 		if one.Type == "" {
 			return provider.Cloud{}, fmt.Errorf("%s defines no cloud: expected \"clouds:\" and below it %q", path, name)
@@ -144,9 +144,8 @@ func (c *cli) credentialsIn(path, cloud string) (*cloudCredentials, error) {
 		return nil, fmt.Errorf("read credentials for cloud %q: %w", cloud, err)
 	}
 	var f credentialsFile
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	if err := dec.Decode(&f); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("read %s: its form is not that of credentials.yaml", path) // what it says is secret
+	if err := userfile.YAML(path, data, &f); err != nil {
+		return nil, fmt.Errorf("read credentials for cloud %q: %w", cloud, err)
 	}
 	e := f.Credentials[cloud]
 	if e == nil || len(e.Credentials) == 0 {

@@ -12,7 +12,8 @@ import (
 
 // dial makes a client for the controller; it connects with the first request.
 func (c *cli) dial(t target) (*client.Client, error) {
-	return client.New(client.Config{Name: t.controller, Addresses: t.entry.Endpoints, CA: t.entry.CA, User: t.account.User, Password: t.account.Password})
+	return client.New(client.Config{Name: t.controller, Addresses: t.entry.Endpoints, CA: t.entry.CA, User: t.account.User, Password: t.account.Password,
+		Start: t.starter})
 }
 
 // model finds the model that a command is for and makes a client for it.

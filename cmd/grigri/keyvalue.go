@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"gopkg.in/yaml.v3"
+
+	"github.com/grigri/grigri/internal/userfile"
 )
 
 // pairsFlag adds a flag that may be given many times, each time with one key=value, kept to the letter.
@@ -73,8 +75,8 @@ func settingsOf(words []string, application string) (map[string]string, error) {
 
 func settingsFile(data []byte, name, application string) (map[string]string, error) {
 	var top map[string]yaml.Node
-	if err := yaml.Unmarshal(data, &top); err != nil {
-		return nil, fmt.Errorf("read the settings in %s: %w", name, err)
+	if err := userfile.YAML(name, data, &top); err != nil {
+		return nil, fmt.Errorf("read the settings in %w", err)
 	}
 	if own, ok := top[application]; ok && own.Kind == yaml.MappingNode {
 		top = nil

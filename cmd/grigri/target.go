@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 )
@@ -16,6 +17,7 @@ type target struct {
 	account    account
 	model      string // qualified: admin/shop
 	uuid       string // of the model; empty when it is not known here
+	starter    string // the command that starts the controller; empty when it is not on this host
 }
 
 const (
@@ -66,7 +68,20 @@ func (c *cli) openTarget(name string) (target, error) {
 	if e == nil {
 		return target{}, fmt.Errorf("controller %s not found", name)
 	}
-	return target{store: s, controller: name, entry: *e, account: b.accounts.Controllers[name]}, nil
+	return target{store: s, controller: name, entry: *e, account: b.accounts.Controllers[name], starter: starter(b.bootstrap.Controllers[name].DataDir)}, nil
+}
+
+// starter is the command that starts the controller whose directory this is, as one types it.
+func starter(dir string) string {
+	if dir == "" {
+		return ""
+	}
+	if strings.ContainsFunc(dir, func(r rune) bool {
+		return !strings.ContainsRune("/._-+,:@%", r) && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	}) {
+		dir = "'" + strings.ReplaceAll(dir, "'", `'\''`) + "'"
+	}
+	return "grigrid run --data-dir " + dir
 }
 
 // modelTarget finds the model of a command: its flag, the environment, or the current one.

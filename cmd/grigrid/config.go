@@ -18,6 +18,7 @@ import (
 
 	"github.com/grigri/grigri/controller"
 	"github.com/grigri/grigri/internal/pki"
+	"github.com/grigri/grigri/internal/userfile"
 	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/provider/all"
 	"github.com/grigri/grigri/state"
@@ -83,8 +84,8 @@ func loadConfig(dir string) (config, error) {
 	if err != nil {
 		return c, err
 	}
-	if err := json.Unmarshal(data, &c); err != nil {
-		return c, fmt.Errorf("read %s: %w", filepath.Join(dir, configFile), err)
+	if err := userfile.JSON(filepath.Join(dir, configFile), data, &c); err != nil {
+		return c, fmt.Errorf("read %w", err)
 	}
 	return c, nil
 }

@@ -28,6 +28,7 @@ type Config struct {
 	CA        string   // PEM: the only authority that is believed
 	User      string
 	Password  string
+	Start     string // the command that starts the controller, where the user can type it: for errors
 	// Patience is how long a controller that does not answer, or says that it cannot now, is asked again. Zero means 3 s.
 	Patience time.Duration
 }

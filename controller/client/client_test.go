@@ -72,6 +72,12 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
+	config := client.Config{Name: "c1", Addresses: []string{nobody.address}, CA: nobody.ca, Patience: time.Millisecond, Start: "grigrid run --data-dir /d"}
+	if c, err := client.New(config); err != nil {
+		t.Fatal(err)
+	} else if _, err := c.Models(t.Context()); err == nil || !strings.HasSuffix(err.Error(), "connection refused: start it with: grigrid run --data-dir /d") {
+		t.Errorf("got %v, want how it is started", err)
+	}
 	there := serve(t, func(http.ResponseWriter, *http.Request) {})
 	plain := httptest.NewServer(http.NotFoundHandler())
 	defer plain.Close()

@@ -50,6 +50,8 @@ func (c *Client) explain(address string, err error) error {
 		return fmt.Errorf("%s shows a certificate that is not valid: %w: is the clock right?", who, cause)
 	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return fmt.Errorf("%s does not speak TLS: is another program listening there?", who)
+	case c.config.Start != "" && errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%s %w: %w: start it with: %s", who, ErrNoAnswer, cause, c.config.Start)
 	default:
 		return fmt.Errorf("%s %w: %w: is grigrid running?", who, ErrNoAnswer, cause)
 	}

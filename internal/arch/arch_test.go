@@ -81,7 +81,7 @@ var may = map[string]string{
 
 	"internal/agentapi":           "state",
 	"internal/arch":               "",
-	"internal/bundle":             "charm provider",
+	"internal/bundle":             "charm internal/userfile provider",
 	"internal/e2e":                "",
 	"internal/recorder":           "",
 	"internal/checklist":          "",
@@ -102,12 +102,13 @@ var may = map[string]string{
 	"internal/sshtest":            "internal/nettest",
 	"internal/supervise":          "",
 	"internal/userapi":            "charm internal/version provider relation state",
+	"internal/userfile":           "",
 	"internal/version":            "",
 	"internal/yamltext":           "",
 	"internal/bench":              "*",
 	"internal/lxdtest/lxdenv":     "internal/lxdtest",
-	"cmd/grigri":                  "charm charm/unpack controller/archive controller/client controller/status internal/agentapi internal/bundle internal/install internal/manual internal/programs internal/sshhost internal/userapi internal/version provider provider/all relation state",
-	"cmd/grigrid":                 "controller internal/install internal/pki internal/programs internal/supervise internal/userapi internal/version provider provider/all state state/zk state/zkserver",
+	"cmd/grigri":                  "charm charm/unpack controller/archive controller/client controller/status internal/agentapi internal/bundle internal/install internal/manual internal/programs internal/sshhost internal/userapi internal/userfile internal/version provider provider/all relation state",
+	"cmd/grigrid":                 "controller internal/install internal/pki internal/programs internal/supervise internal/userapi internal/userfile internal/version provider provider/all state state/zk state/zkserver",
 	"cmd/grigri-agent":            "agent/commands agent/debug agent/enroll agent/machine internal/pki internal/programs internal/reaper internal/version state state/zk",
 	"cmd/hooktool":                "hooks/tool",
 	"internal/manual":             "charm internal/initscript provider",
@@ -116,7 +117,7 @@ var may = map[string]string{
 
 // pure is the packages that touch nothing: no files, network, processes, goroutines or clock.
 var pure = []string{"charm", "provider", "relation", "state", "hooks", "hooks/wire", "agent/resolve", "controller/plan", "controller/status",
-	"internal/agentapi", "internal/bundle", "internal/initscript", "internal/userapi", "internal/version", "internal/yamltext"}
+	"internal/agentapi", "internal/bundle", "internal/initscript", "internal/userapi", "internal/userfile", "internal/version", "internal/yamltext"}
 
 var impure = []string{"os", "os/exec", "net", "net/http", "syscall", "log", "log/slog", "sync", "math/rand", "math/rand/v2", "crypto/rand"}
 

@@ -286,7 +286,7 @@ func TestWhatIsWrong(t *testing.T) {
 		{"bundle: kubernetes\napplications: {a: {charm: ./a}}", `bundle type "kubernetes"`},
 		{"applications: {a: {charm: ./a}}\nfoo: 1", `unknown key "foo"`},
 		{"applications: {a: {charm: ./a, colour: red}}", `application "a": unknown key "colour"`},
-		{"applications: {a: {charm: ./a, num_units: many}}", `application "a": cannot unmarshal`},
+		{"applications: {a: {charm: ./a, num_units: many}}", `application "a": num_units: expected a whole number, got text`},
 		{"applications: {a: {charm: ./a, num_units: 1, scale: 1}}", "num_units and scale are the same"},
 		{"applications: {a: {charm: ./a, num_units: -1}}", `application "a": negative number of units`},
 		{"applications: {A_: {charm: ./a}}", `application "A_": invalid application name`},

@@ -8,11 +8,12 @@ import (
 	"io"
 	"maps"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/grigri/grigri/internal/userfile"
 )
 
 // A Source is one file with a bundle or with overlays.
@@ -63,7 +64,7 @@ func documents(s Source) ([]map[string]any, error) {
 		case errors.Is(err, io.EOF):
 			return out, nil
 		case err != nil:
-			return nil, fmt.Errorf("cannot read the bundle in %s: %w", s.Name, err)
+			return nil, fmt.Errorf("cannot read the bundle in %w", userfile.Explain(s.Name, s.Data, &doc, err))
 		case doc != nil:
 			out = append(out, doc)
 		}
@@ -270,8 +271,6 @@ func (r *reader) read(doc map[string]any) {
 	}
 }
 
-var notFound = regexp.MustCompile(`^line \d+: field (\S+) not found in type .*$`)
-
 // decode reads one thing, and takes note of what is wrong with it.
 func decode[T any](r *reader, about string, value any) *T {
 	out := new(T)
@@ -279,24 +278,12 @@ func decode[T any](r *reader, about string, value any) *T {
 		return out
 	}
 	data, err := yaml.Marshal(value)
-	if err == nil {
-		d := yaml.NewDecoder(bytes.NewReader(data))
-		d.KnownFields(true)
-		err = d.Decode(out)
-	}
-	var several *yaml.TypeError
-	switch {
-	case errors.As(err, &several):
-		for _, text := range several.Errors {
-			if m := notFound.FindStringSubmatch(text); m != nil {
-				text = fmt.Sprintf("unknown key %q", m[1])
-			} else if _, rest, ok := strings.Cut(text, ": "); ok {
-				text = rest
-			}
-			r.fail("%s: %s", about, text)
-		}
-	case err != nil:
+	if err != nil {
 		r.fail("%s: %v", about, err)
+		return out
+	}
+	for _, text := range userfile.Values(data, out) {
+		r.fail("%s: %s", about, text)
 	}
 	return out
 }
