@@ -25,8 +25,14 @@ func (by By) record(t *Txn, m ModelID, what, details string) {
 	t.Ops = append(t.Ops, Op{Kind: OpCreate, Path: m.HistoryPath() + "/", Data: Encode(c), Sequence: true})
 }
 
+// recorded says whether the change is in the history of the model, by its ID, once t has been committed.
+func (by By) recorded(t Txn, m ModelID) bool {
+	return by.ID != "" && slices.ContainsFunc(t.Ops, func(op Op) bool { return op.Kind == OpCreate && op.Path == m.HistoryPath()+"/" })
+}
+
 // Apply makes a change: it decides and commits, again while the tree changes under it. When the reply to a commit is lost
-// it reads the history to know whether the change is there, so that nothing happens twice.
+// it reads the history to know whether the change is there, so that nothing happens twice. Of a change that is in no history
+// nobody can know: it is then an error that wraps ErrUnknown.
 func Apply[T any](ctx context.Context, s Store, m ModelID, by By, decide func(context.Context, Reader) (Txn, T, error)) (T, error) {
 	var none, lost T
 	unknown := false
@@ -45,7 +51,7 @@ func Apply[T any](ctx context.Context, s Store, m ModelID, by By, decide func(co
 		switch {
 		case err == nil:
 			return result, nil
-		case errors.Is(err, ErrUnknown) && by.ID != "":
+		case errors.Is(err, ErrUnknown) && by.recorded(t, m):
 			unknown, lost = true, result
 		case !errors.Is(err, ErrConflict):
 			return none, err
@@ -118,6 +124,7 @@ const DefaultDeadline = 10 * time.Minute
 type Ending struct {
 	Force   bool          // do not wait, run no hooks
 	Destroy bool          // persistent storage too
+	Release bool          // of a model: leave persistent storage in its cloud
 	Timeout time.Duration // zero: DefaultDeadline
 }
 

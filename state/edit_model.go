@@ -131,6 +131,11 @@ func DestroyModel(ctx context.Context, r Reader, m ModelID, by By, how Ending, c
 	if model.End.same(rec.Value.End) {
 		return t, model, nil
 	}
+	if rec.Value.Life == Alive && !how.Destroy && !how.Release {
+		if err := keepsNothing(ctx, r, &t, m); err != nil {
+			return Txn{}, model, err
+		}
+	}
 	t.Set(m.Path(), model, rec.Version)
 	by.record(&t, m, "destroy-model", model.Name)
 	t.Tell(m, TicketModel, "")

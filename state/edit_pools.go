@@ -166,6 +166,39 @@ func userPool(ctx context.Context, r Reader, m ModelID, has provider.Storage, na
 	return rec, missing(err, "storage pool", name)
 }
 
+// KeepsNothing refuses a model in which there is persistent storage.
+func KeepsNothing(ctx context.Context, r Reader, m ModelID) error {
+	return keepsNothing(ctx, r, new(Txn), m)
+}
+
+// keepsNothing is KeepsNothing; t holds only while no storage is made.
+func keepsNothing(ctx context.Context, r Reader, t *Txn, m ModelID) error {
+	numbers, err := count(ctx, r, m, "storage", 0)
+	if err != nil {
+		return err
+	}
+	all, err := AllStorage(ctx, r, m)
+	if err != nil {
+		return err
+	}
+	filesystems, volumes := 0, 0
+	for _, stored := range all {
+		switch {
+		case !stored.Persistent:
+		case stored.Kind == Block:
+			volumes++
+		default:
+			filesystems++
+		}
+	}
+	if filesystems+volumes > 0 {
+		return refused("cannot destroy the model: it has persistent storage, %d filesystem(s) and %d volume(s): "+
+			"give --destroy-storage to destroy that too, or --release-storage to leave it where it is", filesystems, volumes)
+	}
+	numbers.save(t) // whoever makes storage takes a number
+	return nil
+}
+
 // AllStorage is every storage instance of the model.
 func AllStorage(ctx context.Context, r Reader, m ModelID) (map[StorageID]Storage, error) {
 	names, err := ChildrenIf(ctx, r, m.StoragesPath())

@@ -208,6 +208,44 @@ func TestPools(t *testing.T) {
 	}
 }
 
+// TestDestroyWithStorage: a model with persistent storage goes only when its user has said what is to become of that, also when
+// the storage comes while that is decided.
+func TestDestroyWithStorage(t *testing.T) {
+	w := newWorld(t)
+	w.box()
+	destroy := func(how state.Ending) (state.Txn, error) {
+		txn, _, err := state.DestroyModel(ctx, w.s, m, w.by, how, false)
+		return txn, err
+	}
+	overtaken := func(about string, change func()) {
+		t.Helper()
+		txn, err := destroy(state.Ending{})
+		if err != nil {
+			t.Fatalf("%s: %v", about, err)
+		}
+		change()
+		if _, err := w.s.Commit(ctx, txn); !errors.Is(err, state.ErrConflict) {
+			t.Errorf("%s: the model goes with it: %v", about, err)
+		}
+	}
+	overtaken("the first storage", func() {
+		w.must(state.Txn{}, w.deployBox(1, map[string]state.Directive{"data": {Pool: "rootfs"}}))
+	})
+	overtaken("one more", func() {
+		added, _, err := state.AddStorage(ctx, w.s, m, w.by, shelf, "box/0", "data", state.Directive{Pool: "shelf"})
+		w.must(added, err)
+	})
+	const kept = "cannot destroy the model: it has persistent storage, 1 filesystem(s) and 0 volume(s): " +
+		"give --destroy-storage to destroy that too, or --release-storage to leave it where it is"
+	_, err := destroy(state.Ending{})
+	fails(t, "with storage", err, &refused{Text: kept})
+	fails(t, "looked at before", state.KeepsNothing(ctx, w.s, m), &refused{Text: kept})
+	w.must(destroy(state.Ending{Release: true}))
+	if _, err = destroy(state.Ending{Force: true}); err != nil {
+		t.Errorf("a model that goes, sooner: %v", err)
+	}
+}
+
 // TestAnyStorageEdits makes changes of storage at random, between those of units: storage and units always agree.
 func TestAnyStorageEdits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

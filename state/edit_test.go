@@ -466,6 +466,23 @@ func TestApplyAfterALostReply(t *testing.T) {
 	fails(t, "another change", err, &exists{Text: `deploy application "web": application "web" already exists`})
 }
 
+// TestApplyWithoutARecord: of a change that is in no history nobody knows whether it came; it is not made again for ever.
+func TestApplyWithoutARecord(t *testing.T) {
+	w := newWorld(t)
+	by := w.by
+	by.ID = "request 1"
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	w.s.LoseReply()
+	_, err := state.Apply(ctx, w.s, m, by, func(context.Context, state.Reader) (t state.Txn, _ struct{}, err error) {
+		t.Create(m.StoragesPath()+"/x-0", 1)
+		return t, struct{}{}, nil
+	})
+	if !errors.Is(err, state.ErrUnknown) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestAssign(t *testing.T) {
 	w := newWorld(t)
 	w.deploy(state.Deployment{Name: "web", Units: 2})

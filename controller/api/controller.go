@@ -97,8 +97,12 @@ func destroyController(ctx context.Context, s *Server, q *request) (any, error) 
 	if q.flag("dry-run") {
 		return userapi.Removal{Effects: effects}, nil
 	}
+	how.Release = q.flag("release-storage")
 	for _, m := range models { // before any of them begins to go
-		if err := s.persistent(ctx, m.UUID, how, q.flag("release-storage") || m.Life != state.Alive); err != nil {
+		if how.Destroy || how.Release || m.Life != state.Alive {
+			continue
+		}
+		if err := state.KeepsNothing(ctx, s.Store, m.UUID); err != nil {
 			return nil, fmt.Errorf("model %s: %w", m.Name, err)
 		}
 	}
@@ -260,9 +264,7 @@ func destroyModel(ctx context.Context, s *Server, q *request) (any, error) {
 		return nil, err
 	}
 	m := q.model.UUID
-	if err := s.persistent(ctx, m, how, q.flag("release-storage") || q.flag("dry-run")); err != nil {
-		return nil, err
-	}
+	how.Release = q.flag("release-storage") || q.flag("dry-run")
 	snapshot, err := view.Read(ctx, s.Store, m)
 	if err != nil {
 		return nil, err

@@ -160,29 +160,3 @@ func (s *Server) storageEffects(ctx context.Context, m state.ModelID, units []st
 	}
 	return out, nil
 }
-
-// persistent refuses to end a model with storage that outlives it, unless the user has said what is to become of that.
-func (s *Server) persistent(ctx context.Context, m state.ModelID, how state.Ending, release bool) error {
-	if how.Destroy || release {
-		return nil
-	}
-	all, err := state.AllStorage(ctx, s.Store, m)
-	if err != nil {
-		return err
-	}
-	filesystems, volumes := 0, 0
-	for _, stored := range all {
-		switch {
-		case !stored.Persistent:
-		case stored.Kind == state.Block:
-			volumes++
-		default:
-			filesystems++
-		}
-	}
-	if filesystems+volumes == 0 {
-		return nil
-	}
-	return &userapi.Error{Code: userapi.Conflict, Message: fmt.Sprintf("cannot destroy the model: it has persistent storage, %d filesystem(s) and %d volume(s): "+
-		"give --destroy-storage to destroy that too, or --release-storage to leave it where it is", filesystems, volumes)}
-}

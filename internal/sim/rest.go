@@ -188,6 +188,7 @@ func (s *Sim) end() {
 		wait = 30 * time.Second
 	}
 	by := s.by()
+	how.Release = true
 	t, _, err := state.DestroyModel(context.Background(), s.admin, model, by, how, false)
 	s.must(err)
 	_, err = s.admin.Commit(context.Background(), t)
