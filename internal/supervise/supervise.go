@@ -27,6 +27,7 @@ type Config struct {
 
 	Output  io.Writer                               // optional: gets all that it prints. An error of Write is of no consequence
 	Grace   time.Duration                           // from SIGTERM to SIGKILL when the context ends; 5 s if zero
+	Begin   func() error                            // optional: called before each life; one that it refuses has ended
 	Started func(pid int)                           // optional: called in each life
 	Judge   func(ended End) (why error, final bool) // optional: explains an end, in the log; if final, Run returns it
 	Log     *slog.Logger                            // optional
@@ -112,6 +113,11 @@ func (c Config) live(ctx context.Context) End {
 	cmd.WaitDelay = c.Grace
 
 	start := time.Now()
+	if c.Begin != nil {
+		if err := c.Begin(); err != nil {
+			return End{Err: err, Lived: time.Since(start)}
+		}
+	}
 	if err := cmd.Start(); err != nil {
 		return End{Err: err, Lived: time.Since(start)}
 	}

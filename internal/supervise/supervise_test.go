@@ -67,6 +67,27 @@ func TestRestarts(t *testing.T) {
 	}
 }
 
+// A life that Begin refuses has ended as one that could not start, and the next is tried.
+func TestBegins(t *testing.T) {
+	refused := errors.New("not yet")
+	tries := 0
+	judged := make(chan End, 1)
+	pids, _ := shell(t, Config{
+		Begin: func() error {
+			tries++
+			if tries == 1 {
+				return refused
+			}
+			return nil
+		},
+		Judge: func(end End) (error, bool) { judged <- end; return end.Err, false },
+	}, "exec sleep 1000")
+	if end := <-judged; !errors.Is(end.Err, refused) || end.Exited() {
+		t.Errorf("it ended with %v", end.Err)
+	}
+	<-pids
+}
+
 func TestRestartsAfterSuccess(t *testing.T) {
 	pids, _ := shell(t, Config{}, "exit 0")
 	<-pids

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/grigri/grigri/internal/pki"
 	"github.com/grigri/grigri/state/zkserver"
+	"github.com/grigri/grigri/state/zkserver/zktest"
 )
 
 // config is good, for a directory that does not exist yet.
@@ -123,6 +125,8 @@ func TestRunGivesUp(t *testing.T) {
 	}
 }
 
+// A disk that gets full is said to be, and when it has room again ZooKeeper goes on with all that it ever acknowledged, wherever
+// the room ended.
 func TestFullDisk(t *testing.T) {
 	disk := t.TempDir()
 	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=2m"); errors.Is(err, syscall.EPERM) && os.Getenv("CI") == "" {
@@ -145,27 +149,63 @@ func TestFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var seen context.Context
-	conf.Log, seen = logged(t, "the disk of "+conf.Dir+" is full")
-	g, ctx := errgroup.WithContext(seen)
-	g.Go(func() error { return zkserver.Run(ctx, conf) })
-	conn := connect(t, addr, client)
-	if err := fill(filepath.Join(disk, "filler")); err != nil {
-		t.Fatal(err)
+	filler := filepath.Join(disk, "filler")
+	var nodes []string // that were acknowledged
+	for _, room := range []int64{0, 12 << 10, 100 << 10} {
+		var seen context.Context
+		conf.Log, seen = logged(t, "the disk of "+conf.Dir+" is full")
+		ctx, stop := context.WithCancel(t.Context())
+		g, ctx := errgroup.WithContext(ctx)
+		g.Go(func() error { return zkserver.Run(ctx, conf) })
+		conn := connect(t, addr, client)
+		if err := fill(filler, room); err != nil {
+			t.Fatal(err)
+		}
+		for seen.Err() == nil {
+			if node, err := conn.Create("/node-", make([]byte, 10000), zk.FlagSequence, zk.WorldACL(zk.PermAll)); err == nil {
+				nodes = append(nodes, node)
+			}
+		}
+		if room == 0 {
+			if _, err := zkserver.Prepare(conf); !errors.Is(err, syscall.ENOSPC) {
+				t.Errorf("on a full disk Prepare ends with %v", err)
+			}
+		}
+		if err := os.Remove(filler); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, func() error { _, _, err := conn.Exists("/"); return err })
+		for _, node := range nodes {
+			if ok, _, err := conn.Exists(node); err != nil || !ok {
+				t.Errorf("%s was acknowledged and is not there: %v", node, err)
+			}
+		}
+		stop()
+		if err := g.Wait(); err != nil {
+			t.Error(err)
+		}
 	}
-	for ctx.Err() == nil {
-		_, _ = conn.Create("/node-", make([]byte, 10000), zk.FlagSequence, zk.WorldACL(zk.PermAll))
-	}
-	if err := g.Wait(); err != nil {
-		t.Error(err)
-	}
-	if _, err := zkserver.Prepare(conf); !errors.Is(err, syscall.ENOSPC) {
-		t.Errorf("on a full disk Prepare ends with %v", err)
+	if len(nodes) == 0 {
+		t.Error("nothing was acknowledged")
 	}
 }
 
-// fill writes a file until there is no room left.
-func fill(path string) error {
+// A log without a whole header is what a full disk leaves of one that was just begun.
+func TestALogThatWasJustBegun(t *testing.T) {
+	s := zktest.Start(t)
+	conn := connect(t, s.Addr, s.Controller())
+	if _, err := conn.Create("/kept", nil, 0, zk.AuthACL(zk.PermAll)); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"log.7ffffff0": "", "log.7ffffff1": "ZKLG\x00\x00", "log.7ffffff2": strings.Repeat("\x00", 100_000)} {
+		write(t, filepath.Join(s.Dir, "data/version-2"), name, text)
+	}
+	s.Kill(t)
+	eventually(t, func() error { _, _, err := conn.Get("/kept"); return err })
+}
+
+// fill writes a file until there is room for so many bytes only.
+func fill(path string, room int64) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
@@ -177,7 +217,11 @@ func fill(path string) error {
 	if !errors.Is(err, syscall.ENOSPC) {
 		return err
 	}
-	return nil
+	at, err := f.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return err
+	}
+	return f.Truncate(at - room)
 }
 
 func TestHeapIsBounded(t *testing.T) {

@@ -116,6 +116,7 @@ func Run(ctx context.Context, c Config) error {
 		Dir:     c.Dir,
 		Env:     environment(),
 		Output:  log,
+		Begin:   c.clear,
 		Started: c.Started,
 		Judge:   c.judge,
 		Log:     c.Log,
