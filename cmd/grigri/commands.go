@@ -60,6 +60,7 @@ func (c *cli) addCommands(root *cobra.Command) {
 		c.statusCommand(),
 		c.debugLogCommand(),
 		c.sshCommand(),
+		c.scpCommand(),
 		c.debugHooksCommand(),
 		c.debugCodeCommand(),
 		c.execCommand(),

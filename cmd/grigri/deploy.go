@@ -125,6 +125,9 @@ func (c *cli) deployCommand() *cobra.Command {
 		_ = f.MarkHidden(name)
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := onlyAlpha(f.Lookup("bind").Value.String()); err != nil {
+			return err
+		}
 		if base, found, err := findBundle(args[0]); found || err != nil {
 			if err != nil {
 				return err
@@ -255,6 +258,19 @@ func (c *cli) waitIdle(ctx context.Context, m client.Model, application string) 
 	return err
 }
 
+// onlyAlpha refuses --bind, "space" or "endpoint=space endpoint=space", with spaces that are not there.
+func onlyAlpha(bind string) error {
+	for _, word := range strings.Fields(bind) {
+		if _, space, ok := strings.Cut(word, "="); ok {
+			word = space
+		}
+		if word != "alpha" {
+			return fmt.Errorf("--bind: space %q not found: there is only the space alpha", word)
+		}
+	}
+	return nil
+}
+
 func (c *cli) refreshCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "refresh application", Aliases: []string{"upgrade-charm"}, Short: "Give an application a newer charm.", Args: argCount(1, 1, "no application specified")}
 	modelFlag(cmd)
@@ -270,8 +286,20 @@ func (c *cli) refreshCommand() *cobra.Command {
 	resources := resourceFlag(cmd)
 	storage := pairsFlag(cmd, "storage", "storage of units to come: name=[pool,][size,][count]")
 	f.Bool("force-base", false, "use a base that the charm does not name")
+	for _, name := range []string{"channel", "revision"} {
+		f.String(name, "", "charms on disk have none")
+		_ = f.MarkHidden(name)
+	}
+	f.String("bind", "", "only the space alpha")
+	_ = f.MarkHidden("bind")
 	exclusive(cmd, "path", "switch")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if f.Changed("channel") || f.Changed("revision") {
+			return fmt.Errorf("%s has a charm from a disk, which has no channels, nor revisions to choose from: name the newer charm with --path", args[0])
+		}
+		if err := onlyAlpha(f.Lookup("bind").Value.String()); err != nil {
+			return err
+		}
 		wants, err := storageWords(*storage, args[0])
 		if err != nil {
 			return err

@@ -21,12 +21,15 @@ func (c *cli) addMachineCommand() *cobra.Command {
 	n := cmd.Flags().IntP("num-machines", "n", 1, "how many")
 	base := cmd.Flags().String("base", "", "the operating system: ubuntu@22.04")
 	constraints := cmd.Flags().StringArray("constraints", nil, "what the machine must have")
-	cmd.Flags().String("disks", "", "storage to attach")
+	disks := cmd.Flags().String("disks", "", "not supported: storage belongs to units")
 	login := c.loginFlags(cmd)
 	public := cmd.Flags().String("public-key", "", "with ssh: the file of a public key whose owner is to be let in from now on")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if *n < 1 {
 			return usagef("-n must be a positive integer")
+		}
+		if *disks != "" {
+			return usagef("--disks is not supported: storage belongs to units; ask for it with \"%s deploy --storage\"", c.name)
 		}
 		if len(args) == 1 && *n > 1 {
 			return usagef("cannot use -n when specifying a placement")

@@ -46,6 +46,9 @@ func Main(args []string, in io.Reader, out, errw io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if known := os.Getenv(carry); known != "" {
+		return c.status(ctx, c.carryFor(ctx, known, args[1:]))
+	}
 	root := c.root()
 	args = c.expandAlias(args[1:])
 	if status, done := c.other(ctx, root, args); done {
@@ -192,6 +195,10 @@ func (c *cli) other(ctx context.Context, root *cobra.Command, args []string) (in
 		if path, err := exec.LookPath(prefix + "-" + name); err == nil {
 			return c.plugin(ctx, path, args[1:]), true
 		}
+	}
+	if why := absent(name); why != "" {
+		fmt.Fprintf(c.errw, "ERROR %q is not supported: %s\n", name, why)
+		return 1, true
 	}
 	fmt.Fprintf(c.errw, "%s: %q is not a %s command. See \"%s --help\".\n", c.name, name, c.name, c.name)
 	root.SuggestionsMinimumDistance = 2

@@ -41,10 +41,10 @@ type UnitAttachment struct {
 
 // A MachineAttachment is where a machine has it: a file system at a mount point, a volume as a device.
 type MachineAttachment struct {
-	MountPoint string `json:"mount-point,omitempty"`
-	Device     string `json:"device,omitempty"`
-	ReadOnly   bool   `json:"read-only"`
-	Life       string `json:"life,omitempty"`
+	MountPoint *string `json:"mount-point,omitempty"` // of every file system: empty until it is attached. Clients rely on its being there
+	Device     string  `json:"device,omitempty"`
+	ReadOnly   bool    `json:"read-only"`
+	Life       string  `json:"life,omitempty"`
 }
 
 // A Filesystem is what filesystem storage is.
@@ -146,7 +146,7 @@ func (b builder) addStorage(out *Storage, id state.StorageID, r StorageRecord) {
 	if r.Kind != state.Filesystem {
 		return
 	}
-	machine.Device, machine.MountPoint = "", location
+	machine.Device, machine.MountPoint = "", &location
 	f := Filesystem{ProviderID: providerID, Storage: id, Attachments: both(), Pool: r.Pool, Size: r.SizeMiB, Life: life, Status: how}
 	if block {
 		f.Volume, f.ProviderID = number, ""

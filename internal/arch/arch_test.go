@@ -86,6 +86,7 @@ var may = map[string]string{
 	"internal/recorder":           "",
 	"internal/checklist":          "",
 	"internal/initscript":         "internal/agentapi provider",
+	"internal/jubilant":           "internal/pyenv",
 	"internal/lxdtest":            "",
 	"internal/mototest":           "internal/pyenv",
 	"internal/mototest/bodies":    "internal/lxdtest internal/mototest",

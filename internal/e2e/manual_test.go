@@ -141,6 +141,16 @@ func (e *environment) knows(id state.MachineID, h *sshtest.Host) {
 			e.Errorf("%s is %q, %v", target, got, err)
 		}
 	}
+	back := filepath.Join(e.TempDir(), "passwd")
+	if _, err := e.run("scp", "--", "-i", h.KeyFile, "-o", "BatchMode=yes", string(id)+":/etc/passwd", "root@store/1:a file"); err != nil {
+		e.Errorf("copy a file: %v", err)
+	}
+	if _, err := e.run("scp", "--", "-i", h.KeyFile, "store/1:a file", back); err != nil {
+		e.Errorf("copy it back: %v", err)
+	}
+	if got, err := os.ReadFile(back); err != nil || len(got) == 0 {
+		e.Errorf("the file is %q, %v", got, err)
+	}
 	h.Run(e.T, `ssh-keygen -q -t ed25519 -N "" -f /run/sshd/other && mv /run/sshd/other /run/sshd/hostkey && kill -HUP 1`)
 	e.eventually("another key is refused", func() error {
 		if out, err := login(string(id)); err == nil || !strings.Contains(err.Error(), "exit status 255") || !strings.Contains(err.Error(), "verification failed") {
