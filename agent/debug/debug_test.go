@@ -3,8 +3,10 @@ package debug
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -124,5 +126,26 @@ func TestWithoutTmux(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), `install it there, for example with "apt-get install tmux"`) {
 			t.Error(err)
 		}
+	}
+}
+
+// A new machine has no lists of packages: they are fetched when apt-get does not find tmux.
+func TestTmuxIsInstalled(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("PATH", dir)
+	const script = `#!/bin/sh
+case "$*" in
+*update) : >"${0%/*}/lists" ;;
+*install*tmux) [ -e "${0%/*}/lists" ] || { echo "E: Unable to locate package tmux"; exit 100; }; : >"${0%/*}/tmux" ;;
+esac
+`
+	if err := os.WriteFile(filepath.Join(dir, "apt-get"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := (Config{Unit: "web/0", Install: true, Stderr: io.Discard}).needTmux(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "tmux")); err != nil {
+		t.Error(err)
 	}
 }

@@ -119,10 +119,21 @@ func (c Config) needTmux(ctx context.Context) error {
 		return errors.New(remedy)
 	}
 	fmt.Fprintln(c.Stderr, "installing tmux")
-	cmd := exec.CommandContext(ctx, "apt-get", "-qqy", "-o", "DPkg::Lock::Timeout=120", "--no-install-recommends", "install", "tmux")
+	err := apt(ctx, "--no-install-recommends", "install", "tmux")
+	if err != nil && apt(ctx, "update") == nil { // a new machine has no lists of packages yet, and an old one's name what has gone
+		err = apt(ctx, "--no-install-recommends", "install", "tmux")
+	}
+	if err != nil {
+		return fmt.Errorf("%s (%w)", remedy, err)
+	}
+	return nil
+}
+
+func apt(ctx context.Context, args ...string) error {
+	cmd := exec.CommandContext(ctx, "apt-get", append([]string{"-qqy", "-o", "DPkg::Lock::Timeout=120"}, args...)...)
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s (apt-get: %w: %s)", remedy, err, strings.TrimSpace(string(out)))
+		return fmt.Errorf("apt-get: %w: %s", err, strings.TrimSpace(string(out)))
 	}
 	return nil
 }
