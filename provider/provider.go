@@ -91,7 +91,7 @@ type Provider interface {
 	// Stop ends the instances and everything in them. An instance that is not there is no error.
 	Stop(ctx context.Context, ids ...InstanceID) error
 	// List returns the instances that were started for the controller, of all its models. It starts and stops none.
-	// On an error the caller must conclude nothing of what is missing.
+	// On an error the caller must conclude nothing of what is missing. With a PartialError come those that can be listed.
 	List(ctx context.Context, controller string) ([]Instance, error)
 }
 

@@ -50,8 +50,9 @@ type Result struct {
 	retry     time.Time
 	at        time.Time // list: when it began
 	instances []provider.Instance
-	machines  map[item]bool   // of an audit: every machine there is
-	models    []state.ModelID // of an audit: every model there is
+	silent    map[provider.InstanceID]string // list: those of which only that they are there could be said
+	machines  map[item]bool                  // of an audit: every machine there is
+	models    []state.ModelID                // of an audit: every model there is
 }
 
 // Failures of a provider are waited out this long: at first, at most.
@@ -101,6 +102,9 @@ func (c Config) listAll(ctx context.Context, j Job) Result {
 	}
 	r.err = within(ctx, mostList, func(ctx context.Context) error {
 		r.instances, err = p.List(ctx, controller.Value.UUID)
+		if partial := (*provider.PartialError)(nil); errors.As(err, &partial) {
+			r.silent, err = partial.Silent, nil
+		}
 		return err
 	})
 	if r.err != nil || !j.audit {

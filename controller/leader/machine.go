@@ -16,7 +16,8 @@ import (
 // A sight is a listing of a provider.
 type sight struct {
 	instances []provider.Instance
-	at        time.Time // not before this
+	silent    map[provider.InstanceID]string // those of which only that they are there could be said, and why
+	at        time.Time                      // not before this
 	err       error
 }
 
@@ -57,7 +58,7 @@ func (l *Leader) lookMachine(ctx context.Context, it item) error {
 	l.places[m] = place
 	l.enqueue(m, itemFitting, it.Name)
 	l.serveStorage(it, machine)
-	seen := l.sightOf(place, it)
+	seen := l.sightOf(place, it, machine.Instance.Instance)
 	if err := l.attend(ctx, it, machine, seen); err != nil {
 		return err
 	}
@@ -144,8 +145,9 @@ func (l *Leader) setFree(m state.ModelID, id state.MachineID) {
 	l.free[m][id] = true
 }
 
-// sightOf is what is known of the machine from a listing of just now.
-func (l *Leader) sightOf(place state.Place, it item) plan.Sight {
+// sightOf is what is known of the machine from a listing of just now. Of an instance that is there, and of which nothing else could be
+// said, it is what was known before.
+func (l *Leader) sightOf(place state.Place, it item, known provider.Instance) plan.Sight {
 	s := l.sights[place]
 	switch {
 	case s == nil:
@@ -158,6 +160,10 @@ func (l *Leader) sightOf(place state.Place, it item) plan.Sight {
 		if in.Model == string(it.model) && in.Machine == it.Name && in.State != provider.Gone {
 			out.Instances = append(out.Instances, in)
 		}
+	}
+	if why, ok := s.silent[known.ID]; ok && known.State != provider.Gone {
+		known.Message = why
+		out.Instances = append(out.Instances, known)
 	}
 	return out
 }
@@ -203,7 +209,7 @@ func (l *Leader) Take(r Result) {
 	if l.auditing[j.Place] {
 		l.list()
 	}
-	l.sights[j.Place] = &sight{r.instances, r.at, r.err}
+	l.sights[j.Place] = &sight{r.instances, r.silent, r.at, r.err}
 	for it := range l.lookers {
 		l.queue[it] = true
 	}
@@ -218,6 +224,9 @@ func (l *Leader) Take(r Result) {
 	if r.err != nil {
 		l.Log.Warn("cannot list instances, will try again", "cloud", j.Place.Cloud, "err", r.err)
 		return
+	}
+	if len(r.silent) > 0 {
+		l.Log.Warn("not all instances can be listed", "cloud", j.Place.Cloud, "err", &provider.PartialError{Silent: r.silent})
 	}
 	for it := range r.machines {
 		l.queue[it] = true

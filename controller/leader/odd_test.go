@@ -67,3 +67,33 @@ func TestAListingInPart(t *testing.T) {
 		t.Errorf("all is listed again: left are the instances of %q, the machine has %+v, %v", got, in.Value, err)
 	}
 }
+
+// A leader that has just begun hears of some instances that they are there, and nothing else: their machines are what they were, and say why no more is
+// known; others are made and ended meanwhile. An orphan that nothing is known of is not stopped.
+func TestAListingWithSilence(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("web", 2)
+	w.pass(5 * time.Minute)
+	w.elect()
+	const why = "member gamma does not answer"
+	w.cloud.silent = map[provider.InstanceID]string{"i-1": why, "far": why}
+	for id, machine := range map[provider.InstanceID]string{"far": "66", "near": "77"} {
+		w.cloud.instances[id] = tagged{"c", provider.Instance{ID: id, Model: string(model), Machine: machine, State: provider.Running}}
+	}
+	w.deploy("db", 1)
+	w.pass(25 * time.Minute)
+	if got := w.cloud.machines(); got != "0 1 2 66" || w.cloud.started != 3 {
+		t.Errorf("%d were started, left are the instances of %q", w.cloud.started, got)
+	}
+	for _, want := range []string{why, ""} {
+		in, err := state.Read[state.Instance](t.Context(), w.store, model.InstancePath("0"))
+		if err != nil || in.Value.ID != "i-1" || in.Value.State != provider.Running || in.Value.Message != want {
+			t.Errorf("want the message %q: the machine has %+v, %v", want, in.Value, err)
+		}
+		w.cloud.silent = nil
+		w.pass(25 * time.Minute)
+	}
+	if got := w.cloud.machines(); got != "0 1 2" {
+		t.Errorf("when all are listed, left are the instances of %q", got)
+	}
+}

@@ -36,10 +36,11 @@ type cloud struct {
 	startErr  error
 	listErr   error
 	stopErr   error
-	boots     bool                         // instances are pending at first
-	hangs     bool                         // starts do not return
-	during    func()                       // is called when an instance has been started and nobody has been told yet
-	unseen    map[provider.InstanceID]bool // is not listed
+	boots     bool                           // instances are pending at first
+	hangs     bool                           // starts do not return
+	during    func()                         // is called when an instance has been started and nobody has been told yet
+	unseen    map[provider.InstanceID]bool   // is not listed
+	silent    map[provider.InstanceID]string // is listed as one of which nothing is known, and why
 
 	open    map[provider.InstanceID]string // what may reach them
 	portErr error
@@ -118,11 +119,14 @@ func (c *cloud) List(_ context.Context, controller string) ([]provider.Instance,
 	}
 	var out []provider.Instance
 	for _, in := range c.instances {
-		if in.controller == controller && !c.unseen[in.ID] {
+		if in.controller == controller && !c.unseen[in.ID] && c.silent[in.ID] == "" {
 			out = append(out, in.Instance)
 		}
 	}
 	slices.SortFunc(out, func(a, b provider.Instance) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	if len(c.silent) > 0 {
+		return out, &provider.PartialError{Silent: c.silent}
+	}
 	return out, nil
 }
 

@@ -6,18 +6,19 @@ import (
 	"maps"
 	"strings"
 
+	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/provider/lxd/client"
 )
 
 // Of an instance on a member of a cluster that does not answer LXD says the name and the member, and nothing else. It may run there all the
-// same: it is listed as it was when it was last seen, and where nobody has seen it no listing is better than one without it.
+// same: it is listed as it was when it was last seen, and where nobody has seen it the listing says that it is in part.
 
 // silent is the status, in what complete returns, of what LXD can say nothing of.
 const silent = "Silent"
 
-// complete replaces what LXD can say nothing of by what it has said before. What is said about these in a listing it returns too.
-func (p *Provider) complete(all []client.InstanceFull) (out []client.InstanceFull, said string, err error) {
-	seen, unknown := map[string]client.InstanceFull{}, []string(nil)
+// complete replaces what LXD can say nothing of by what it has said before, and returns besides what it has never said anything of.
+func (p *Provider) complete(all []client.InstanceFull) (out []client.InstanceFull, unknown map[provider.InstanceID]string) {
+	seen, unknown := map[string]client.InstanceFull{}, map[provider.InstanceID]string{}
 	p.mu.Lock()
 	before := p.seen
 	p.mu.Unlock()
@@ -27,22 +28,22 @@ func (p *Provider) complete(all []client.InstanceFull) (out []client.InstanceFul
 			seen[i.Name] = i
 			out = append(out, i)
 		case known:
-			said = fmt.Sprintf("member %s of LXD's cluster does not answer", i.Location)
 			seen[i.Name] = last
-			last.Status = silent
+			seen[i.Name] = last
+			last.Status, last.Location = silent, i.Location
 			out = append(out, last)
 		default:
-			said = fmt.Sprintf("member %s of LXD's cluster does not answer", i.Location)
-			unknown = append(unknown, i.Name)
+			unknown[provider.InstanceID(i.Name)] = noAnswer(i.Location)
 		}
 	}
 	p.mu.Lock()
 	p.seen = maps.Clone(seen)
 	p.mu.Unlock()
-	if len(unknown) > 0 {
-		return nil, said, transient("%s, and whose machine %s is nobody else can say: bring it back, or remove it with \"lxc cluster remove --force\"", said, strings.Join(unknown, ", "))
-	}
-	return out, said, nil
+	return out, unknown
+}
+
+func noAnswer(member string) string {
+	return fmt.Sprintf("member %s of LXD's cluster does not answer: bring it back, or remove it with \"lxc cluster remove --force %[1]s\"", member)
 }
 
 // scattered says that LXD has several hosts: a bridge of ours would be another network on each of them.

@@ -39,10 +39,7 @@ func (p *Provider) list(ctx context.Context, wanted func(machineKey) bool) ([]pr
 	if err != nil {
 		return fail(err)
 	}
-	said := ""
-	if all, said, err = p.complete(all); err != nil {
-		return fail(err)
-	}
+	all, unknown := p.complete(all)
 	var out []provider.Instance
 	for _, i := range all {
 		if !ours(i.Instance) || !wanted(machineOf(i.Config)) {
@@ -50,11 +47,14 @@ func (p *Provider) list(ctx context.Context, wanted func(machineKey) bool) ([]pr
 		}
 		in := p.instance(i)
 		if i.Status == silent {
-			in.Message = said
+			in.Message = noAnswer(i.Location)
 		}
 		out = append(out, in)
 	}
 	slices.SortFunc(out, func(a, b provider.Instance) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	if len(unknown) > 0 {
+		return out, fmt.Errorf("list the instances in LXD: %w", &provider.PartialError{Silent: unknown})
+	}
 	return out, nil
 }
 
