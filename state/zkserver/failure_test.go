@@ -311,3 +311,43 @@ func write(t *testing.T, dir, name, text string) {
 		t.Fatal(fmt.Errorf("prepare the test: %w", err))
 	}
 }
+
+// A disk that was full when ZooKeeper began a log leaves one without the beginning that each has, in which there can be nothing.
+func TestALogThatWasHardlyBegun(t *testing.T) {
+	conf := config(t)
+	addr, err := zkserver.Prepare(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := conf.Identity.ClientTLS(pki.ZooKeeperHost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	live := func(do func(*zk.Conn)) {
+		t.Helper()
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		g, ctx := errgroup.WithContext(ctx)
+		g.Go(func() error { return zkserver.Run(ctx, conf) })
+		if err := zkserver.Ready(ctx, addr, client); err != nil {
+			t.Fatal(errors.Join(err, g.Wait()))
+		}
+		do(connect(t, addr, client))
+		stop()
+		if err := g.Wait(); err != nil {
+			t.Error(err)
+		}
+	}
+	live(func(conn *zk.Conn) {
+		if _, err := conn.Create("/kept", []byte("data"), 0, zk.WorldACL(zk.PermAll)); err != nil {
+			t.Error(err)
+		}
+	})
+	write(t, filepath.Join(conf.Dir, "data/version-2"), "log.10000", "")
+	write(t, filepath.Join(conf.Dir, "data/version-2"), "log.10001", "ZKLG\x00\x00\x00")
+	live(func(conn *zk.Conn) {
+		if data, _, err := conn.Get("/kept"); err != nil || string(data) != "data" {
+			t.Errorf("after it there is %q, %v", data, err)
+		}
+	})
+}
