@@ -253,7 +253,7 @@ func TestAddingAHostIsInterrupted(t *testing.T) {
 			return nil
 		})
 	}
-	h.Run(t, "touch /tmp/go")
+	h.Run(t, "touch /tmp/go; mkdir -p /var/lib/juju/tools /var/lib/juju/agents/machine-99 /var/log/juju") // as another did, and was killed
 	begun := time.Now()
 	if id := e.addHost(h); len(e.now().Machines) != 1 {
 		t.Errorf("it is machine %s, and there are %d", id, len(e.now().Machines))

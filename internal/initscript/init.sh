@@ -112,9 +112,9 @@ fi
 
 mkdir -p "$tools" "$home" "$log"
 chmod 700 "$home"
+[ -z "$removal" ] || printf '%s' "$removal" >"$home/remove.sh" # the first file: by it what was begun is known
 [ -z "$ours" ] || [ -n "$removal" ] || remember
 [ -s "$home/ca.pem" ] || { echo "$ca" >"$home/ca.new" && mv "$home/ca.new" "$home/ca.pem"; }
-[ -z "$removal" ] || printf '%s' "$removal" >"$home/remove.sh"
 insist install
 insist enrol
 

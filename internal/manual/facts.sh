@@ -22,7 +22,8 @@ for d in /var/lib/juju/agents/machine-*; do
 	fi
 done
 for d in /var/lib/juju /var/log/juju; do
-	[ -z "$begun" ] && [ -n "$(ls -A "$d" 2>/dev/null)" ] && say residue "$d"
+	# Whoever is interrupted at the very beginning leaves directories with nothing in them.
+	[ -z "$begun" ] && [ -n "$(find "$d" ! -type d 2>/dev/null)" ] && say residue "$d"
 done
 for p in tar gzip sha256sum setsid; do
 	command -v $p >/dev/null || say missing "$p"
