@@ -135,7 +135,8 @@ func (w *world) request(controller, model, machine string) provider.StartRequest
 
 func (w *world) start(controller, model, machine string) provider.Instance {
 	w.Helper()
-	in, err := w.p.Start(w.Context(), w.request(controller, model, machine))
+	var in provider.Instance
+	err := w.insist(func() (err error) { in, err = w.p.Start(w.Context(), w.request(controller, model, machine)); return err })
 	if err != nil {
 		w.Fatalf("start machine %s: %v", machine, err)
 	}
@@ -147,8 +148,8 @@ func (w *world) start(controller, model, machine string) provider.Instance {
 
 func (w *world) list(controller string) []provider.Instance {
 	w.Helper()
-	all, err := w.p.List(w.Context(), controller)
-	if err != nil {
+	var all []provider.Instance
+	if err := w.insist(func() (err error) { all, err = w.p.List(w.Context(), controller); return err }); err != nil {
 		w.Fatalf("list: %v", err)
 	}
 	return slices.DeleteFunc(all, func(in provider.Instance) bool { return in.State == provider.Gone })
@@ -191,8 +192,19 @@ func (w *world) await(what string, cond func() bool) {
 
 func (w *world) stop(ids ...provider.InstanceID) {
 	w.Helper()
-	if err := w.p.Stop(w.Context(), ids...); err != nil {
+	if err := w.insist(func() error { return w.p.Stop(w.Context(), ids...) }); err != nil {
 		w.Fatalf("stop %v: %v", ids, err)
+	}
+}
+
+// insist does what a leader does with an error that is to be tried again: on a machine with much to do there are some.
+func (w *world) insist(f func() error) error {
+	for end := time.Now().Add(w.c.Patience); ; time.Sleep(time.Second) {
+		err := f()
+		if !errors.Is(err, provider.ErrTransient) || time.Now().After(end) {
+			return err
+		}
+		w.Log(err)
 	}
 }
 
@@ -207,12 +219,12 @@ func (w *world) clean() {
 	}()
 	for _, c := range []string{w.controllerA, w.controllerB} {
 		w.cleanVolumes(ctx, c)
-		all, err := w.p.List(ctx, c)
-		if err != nil {
+		var all []provider.Instance
+		if err := w.insist(func() (err error) { all, err = w.p.List(ctx, c); return err }); err != nil {
 			w.Errorf("list what is left: %v", err)
 		}
 		for _, in := range all {
-			if err := w.p.Stop(ctx, in.ID); err != nil {
+			if err := w.insist(func() error { return w.p.Stop(ctx, in.ID) }); err != nil {
 				w.Errorf("stop what is left: %v", err)
 			}
 		}
