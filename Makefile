@@ -6,7 +6,7 @@ GO    ?= go
 export CGO_ENABLED ?= 0
 export GOFLAGS ?= -trimpath
 
-.PHONY: help build deps deps-lxd demo demo-lxd test check bench clean docs proto
+.PHONY: help build deps deps-lxd demo demo-lxd test check bench bench-scale clean docs proto
 
 help: ## say what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 20
@@ -39,6 +39,9 @@ check: ## formatting, vet, and that generated files are up to date
 
 bench: deps build ## print speed and memory as ratios
 	$(GO) run ./internal/bench
+
+bench-scale: deps ## print what 10000 units cost: minutes, and some GB of memory
+	nice $(GO) run ./internal/bench/scale -units 10000
 
 docs: ## write the generated reference pages
 	$(GO) test ./cmd/grigri ./hooks/serve -run TestReference -update

@@ -54,6 +54,8 @@ type Store interface {
 	Commit(ctx context.Context, t Txn) ([]string, error)
 	// Watch begins a watch of nothing. The watch ends with ctx.
 	Watch(ctx context.Context) Watch
+	// Follow begins to follow what is read through the Follower. That ends with ctx.
+	Follow(ctx context.Context) Follower
 	// Session returns the session that ephemeral nodes made now would live by. It waits for a connection.
 	Session(ctx context.Context) (Session, error)
 	// Prove shows the server a credential; it holds for all later sessions too.

@@ -36,13 +36,13 @@ func Run(ctx context.Context, c Config, p Paths) error {
 	g.Go(func() error { return calls.Run(serving, c.Commands.Handle) })
 	g.Go(func() error {
 		defer stop()
-		return keep(ctx, c, host)
+		return Keep(ctx, c, host)
 	})
 	return g.Wait()
 }
 
-// keep makes an agent and drives it, and makes another one when it is of no more use.
-func keep(ctx context.Context, c Config, do Doer) error {
+// Keep is Run for whoever has a Doer: it makes an agent and drives it, and makes another one when it is of no more use.
+func Keep(ctx context.Context, c Config, do Doer) error {
 	delay := minRetry
 	for {
 		a, err := open(ctx, c, do)

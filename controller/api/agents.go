@@ -152,7 +152,7 @@ func goalState(ctx context.Context, s *Server, q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	snapshot, err := view.Read(ctx, s.Store, q.machineOf)
+	snapshot, _, err := s.views.Read(ctx, q.machineOf)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/grigri/grigri/controller/archive"
 	"github.com/grigri/grigri/controller/logs"
+	"github.com/grigri/grigri/controller/view"
 	"github.com/grigri/grigri/internal/pki"
 	"github.com/grigri/grigri/internal/userapi"
 	"github.com/grigri/grigri/provider"
@@ -63,11 +64,13 @@ type Config struct {
 // A Server answers the routes. It is an http.Handler.
 type Server struct {
 	Config
-	mux    *http.ServeMux
-	users  verified
-	charms charmIndex
-	ending context.Context // ends when those who wait should not any more
-	end    context.CancelFunc
+	mux     *http.ServeMux
+	users   verified
+	charms  charmIndex
+	views   *view.Cache
+	reports reports
+	ending  context.Context // ends when those who wait should not any more
+	end     context.CancelFunc
 }
 
 // New returns a server of the routes.
@@ -86,6 +89,7 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{Config: c, mux: http.NewServeMux()}
 	s.ending, s.end = context.WithCancel(context.Background())
+	s.views = view.NewCache(s.ending, c.Store)
 	for _, r := range Routes() {
 		s.mux.HandleFunc(r.Pattern, func(w http.ResponseWriter, req *http.Request) { s.serve(w, req, r) })
 	}

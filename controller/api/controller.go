@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/grigri/grigri/controller/status"
-	"github.com/grigri/grigri/controller/view"
 	"github.com/grigri/grigri/internal/userapi"
 	"github.com/grigri/grigri/internal/version"
 	"github.com/grigri/grigri/provider"
@@ -168,7 +167,7 @@ func (s *Server) modelInfo(ctx context.Context, m state.Model) (userapi.Model, e
 	}
 	out.CloudType = cloud.Value.Type
 	if m.Life != state.Alive { // what it waits for is to be found out
-		snapshot, err := view.Read(ctx, s.Store, m.UUID)
+		snapshot, _, err := s.views.Read(ctx, m.UUID)
 		if err != nil {
 			return out, err
 		}
@@ -265,7 +264,7 @@ func destroyModel(ctx context.Context, s *Server, q *request) (any, error) {
 	}
 	m := q.model.UUID
 	how.Release = q.flag("release-storage") || q.flag("dry-run")
-	snapshot, err := view.Read(ctx, s.Store, m)
+	snapshot, _, err := s.views.Read(ctx, m)
 	if err != nil {
 		return nil, err
 	}

@@ -2,16 +2,11 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/grigri/grigri/controller/status"
-	"github.com/grigri/grigri/controller/view"
 	"github.com/grigri/grigri/internal/userapi"
 	"github.com/grigri/grigri/internal/version"
 	"github.com/grigri/grigri/provider"
@@ -32,15 +27,21 @@ func showStatus(ctx context.Context, s *Server, q *request) (any, error) {
 	}
 	after, selectors := q.URL.Query().Get("after"), q.URL.Query()["select"]
 	deadline := time.Now().Add(min(wait, maxWait))
+	var seen *made
+	var report status.Report
+	var revision string
 	for {
-		report, err := s.report(ctx, q.model.UUID, selectors)
+		now, err := s.report(ctx, q.model.UUID)
 		if err != nil {
 			return nil, err
 		}
-		revision := revisionOf(report)
+		if now != seen {
+			seen = now
+			report, revision = now.choose(selectors)
+		}
 		if revision != after || !time.Now().Before(deadline) || !s.pause(ctx, look) {
 			q.writer.Header().Set(userapi.RevisionHeader, revision)
-			return report, nil
+			return report.At(s.Now()), nil
 		}
 	}
 }
@@ -56,31 +57,6 @@ func (s *Server) pause(ctx context.Context, d time.Duration) bool {
 	case <-s.ending.Done():
 	}
 	return false
-}
-
-func (s *Server) report(ctx context.Context, m state.ModelID, selectors []string) (status.Report, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	snapshot, err := view.Read(ctx, s.Store, m)
-	if errors.Is(err, state.ErrNotFound) {
-		return status.Report{}, notFound("model", string(m))
-	}
-	if err != nil {
-		return status.Report{}, err
-	}
-	snapshot.Version = version.Juju
-	return status.Filter(status.Build(snapshot, s.Now()), selectors), nil
-}
-
-// revisionOf names what a report says, but for when.
-func revisionOf(r status.Report) string {
-	r.Status.Controller.Timestamp = ""
-	data, err := json.Marshal(r)
-	if err != nil {
-		return ""
-	}
-	h := sha256.Sum256(data)
-	return hex.EncodeToString(h[:8])
 }
 
 func showHistory(ctx context.Context, s *Server, q *request) (any, error) {

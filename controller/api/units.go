@@ -259,7 +259,7 @@ func resolve(ctx context.Context, s *Server, q *request) (any, error) {
 	m := q.model.UUID
 	units := want.Units
 	if want.All {
-		snapshot, err := view.Read(ctx, s.Store, m)
+		snapshot, _, err := s.views.Read(ctx, m)
 		if err != nil {
 			return nil, err
 		}

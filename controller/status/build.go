@@ -23,7 +23,6 @@ func Build(s Snapshot, now time.Time) Report {
 		Model:        b.model(),
 		Machines:     make(map[state.MachineID]Machine, len(s.Machines)),
 		Applications: make(map[state.ApplicationName]Application, len(s.Applications)),
-		Controller:   Controller{Timestamp: since(now)},
 	}
 	for _, id := range slices.SortedFunc(maps.Keys(s.Machines), state.CompareMachines) { // each before its containers
 		b.addMachine(out.Machines, id)
@@ -41,7 +40,13 @@ func Build(s Snapshot, now time.Time) Report {
 		out.Applications[name] = b.application(name, a, of[name], units)
 	}
 	out.Storage = b.storage()
-	return Report{Status: out, Relations: b.relations(), Empty: len(s.Applications) == 0 && len(s.Machines) == 0}
+	return Report{Status: out, Relations: b.relations(), Empty: len(s.Applications) == 0 && len(s.Machines) == 0}.At(now)
+}
+
+// At is r as of now.
+func (r Report) At(now time.Time) Report {
+	r.Status.Controller.Timestamp = since(now)
+	return r
 }
 
 type builder struct {

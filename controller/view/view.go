@@ -29,25 +29,15 @@ func Read(ctx context.Context, r state.Reader, m state.ModelID) (status.Snapshot
 		Charms:       map[charm.ID]state.Charm{},
 		Storage:      map[state.StorageID]status.StorageRecord{},
 	}
-	model, err := state.Read[state.Model](ctx, r, m.Path())
-	if err != nil {
-		return s, fmt.Errorf("read model %s: %w", m, err)
-	}
-	s.Model = model.Value
-	config, err := state.ReadIf[state.ModelConfig](ctx, r, m.ConfigPath())
-	if err != nil {
-		return s, fmt.Errorf("read model %s: %w", m, err)
-	}
-	s.Config = config.Value
-	v := &reading{r: r, m: m, into: &s}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(width)
-	v.group = g
-	if err := v.list(ctx); err != nil {
-		return s, errors.Join(err, g.Wait())
+	v := &reading{r: r, m: m, group: g, into: &s}
+	err := v.head(ctx)
+	if err == nil {
+		err = v.list(ctx)
 	}
-	if err := g.Wait(); err != nil {
-		return s, fmt.Errorf("read model %s: %w", s.Model.Name, err)
+	if err = errors.Join(err, g.Wait()); err != nil {
+		return s, fmt.Errorf("read model %s: %w", m, err)
 	}
 	return s, nil
 }
@@ -61,25 +51,29 @@ type reading struct {
 	into  *status.Snapshot
 }
 
-// list starts a read for each thing of the model.
-func (v *reading) list(ctx context.Context) error {
+// head reads what is the model's own, and not of one of its things.
+func (v *reading) head(ctx context.Context) error {
+	model, err := state.Read[state.Model](ctx, v.r, v.m.Path())
+	if err != nil {
+		return err
+	}
+	config, err := state.ReadIf[state.ModelConfig](ctx, v.r, v.m.ConfigPath())
+	if err != nil {
+		return err
+	}
 	controller, err := state.ReadIf[state.Controller](ctx, v.r, state.ControllersPath)
 	if err != nil {
 		return err
 	}
 	v.mu.Lock()
-	v.into.Controller = controller.Value
-	v.mu.Unlock()
-	for _, dir := range []struct {
-		path string
-		read func(context.Context, string) error
-	}{
-		{v.m.UnitsPath(), v.unit},
-		{v.m.MachinesPath(), v.machine},
-		{v.m.ApplicationsPath(), v.application},
-		{v.m.RelationsPath(), v.relation},
-		{v.m.StoragesPath(), v.storage},
-	} {
+	defer v.mu.Unlock()
+	v.into.Model, v.into.Config, v.into.Controller = model.Value, config.Value, controller.Value
+	return nil
+}
+
+// list starts a read for each thing of the model.
+func (v *reading) list(ctx context.Context) error {
+	for _, dir := range v.dirs() {
 		names, err := state.ChildrenIf(ctx, v.r, dir.path)
 		if err != nil {
 			return err

@@ -107,6 +107,7 @@ var may = map[string]string{
 	"internal/version":            "",
 	"internal/yamltext":           "",
 	"internal/bench":              "*",
+	"internal/bench/scale":        "*",
 	"internal/lxdtest/lxdenv":     "internal/lxdtest",
 	"cmd/grigri":                  "charm charm/unpack controller/archive controller/client controller/status internal/agentapi internal/bundle internal/install internal/manual internal/programs internal/sshhost internal/userapi internal/userfile internal/version provider provider/all relation state",
 	"cmd/grigrid":                 "controller internal/install internal/pki internal/programs internal/supervise internal/userapi internal/userfile internal/version provider provider/all state state/zk state/zkserver",

@@ -28,7 +28,7 @@ type Harness struct {
 
 // Run holds the trees that open makes to the contract.
 func Run(t *testing.T, open func(testing.TB) Harness) {
-	for _, c := range slices.Concat(readTests, commitTests, accessTests, sessionTests, watchTests) {
+	for _, c := range slices.Concat(readTests, commitTests, accessTests, sessionTests, watchTests, followTests) {
 		t.Run(c.name, func(t *testing.T) { c.run(newSuite(t, open(t))) })
 	}
 }

@@ -121,6 +121,7 @@ func (s *Store) arrive() {
 		}
 		s.id = id
 	}
+	s.doubt()
 	s.nudge()
 }
 

@@ -42,6 +42,10 @@ type Store struct {
 	spots map[string]*spot // the nodes that are watched
 	due   chan struct{}    // has a value while a spot may need its watch
 	age   int              // grows with each Commit; see held
+
+	followers map[*follower]bool
+	armed     map[string]kinds // the watches of the library that followers have made
+	asked     map[string]*asking
 }
 
 // The limits of what is sent and received in one piece, in bytes: room for a state.Txn with its access, and for the
@@ -72,6 +76,10 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		lost:    make(chan struct{}),
 		spots:   map[string]*spot{},
 		due:     make(chan struct{}, 1),
+
+		followers: map[*follower]bool{},
+		armed:     map[string]kinds{},
+		asked:     map[string]*asking{},
 	}
 	conn, events, err := zk.Connect(cfg.Servers, cfg.Timeout,
 		zk.WithDialer(s.wire.dialer(life)),

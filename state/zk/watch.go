@@ -72,6 +72,7 @@ func (s *Store) nudge() {
 
 // fired takes note of a watch that has fired. The Store is locked.
 func (s *Store) fired(e zk.Event) {
+	s.followed(e)
 	sp := s.spots[s.rel(e.Path)]
 	if sp == nil {
 		return
@@ -106,6 +107,7 @@ func (s *Store) fired(e zk.Event) {
 
 // forgetWatches takes note that the library has none. The Store is locked.
 func (s *Store) forgetWatches() {
+	clear(s.armed)
 	for path, sp := range s.spots {
 		sp.armed, sp.fired, sp.held = 0, data|children, nil
 		if len(sp.watches) == 0 && !sp.busy {

@@ -118,7 +118,7 @@ func (c Config) properties(host string, port int) string {
 		{"autopurge.purgeInterval", "1"}, // hours
 		{"autopurge.snapRetainCount", "3"},
 		{"admin.enableServer", "false"},
-		{"4lw.commands.whitelist", "srvr"}, // for Ready
+		{"4lw.commands.whitelist", "srvr,mntr"}, // for Ready, and for whoever measures
 	} {
 		fmt.Fprintf(&b, "%s=%s\n", p[0], escape(p[1]))
 	}
