@@ -27,6 +27,7 @@ func (m *machine) leave(ctx context.Context) error {
 			if err := m.uncontain(ctx); err != nil {
 				return fmt.Errorf("end the containers on the host: %w", err)
 			}
+			m.welcome(ctx, m.login, nil)
 			cmd := exec.CommandContext(ctx, "/bin/sh", "-s")
 			cmd.Stdin = bytes.NewReader(initscript.Removal(m.id.Node()))
 			cmd.Env = append(os.Environ(), "GRIGRI_LEAVING=1", "GRIGRI_DATA_DIR="+m.DataDir)

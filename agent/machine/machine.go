@@ -113,8 +113,11 @@ type machine struct {
 	hosted map[state.UnitName]*hosted
 	report state.MachineReport // as it was last told
 	manual bool                // the host is no provider's
-	rules  *rules              // of the host's firewall, as last set; nil: by an earlier run of the agent, if at all
-	left   bool                // all of ours is off the host
+	login  string              // who logs in over ssh
+
+	welcomed *string // the model's keys that are let in, as last set; nil: by an earlier run of the agent, if at all
+	rules    *rules  // of the host's firewall, as last set; nil: by an earlier run of the agent, if at all
+	left     bool    // all of ours is off the host
 
 	nesting bool // its containers are looked after
 
@@ -233,6 +236,7 @@ func (m *machine) step(ctx context.Context) (gone bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("read machine %s: %w", m.id, err)
 	}
+	m.login = loginOf(rec.Value.Manual)
 	if !rec.Exists() || rec.Value.Life == state.Dead {
 		return true, nil
 	}
@@ -279,6 +283,7 @@ func (m *machine) look(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the model's settings: %w", err)
 	}
+	m.welcome(ctx, m.login, state.SSHKeys(settings.Value))
 	addresses, err := state.ReadIf[state.Addresses](ctx, m.Store, m.model.AddressesPath())
 	if err != nil {
 		return fmt.Errorf("read the controllers' addresses: %w", err)

@@ -78,5 +78,6 @@ func (c *cli) addCommands(root *cobra.Command) {
 	root.AddCommand(c.constraintsCommands()...)
 	root.AddCommand(c.storageCommands()...)
 	root.AddCommand(c.secretCommands()...)
+	root.AddCommand(c.sshKeysCommands()...)
 	root.AddCommand(c.helpCommand(root), c.completionCommand(root))
 }

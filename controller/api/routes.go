@@ -36,6 +36,8 @@ func Routes() []Route {
 		{Pattern: userapi.HistoryRoute, Access: Reader, Handle: showHistory},
 		{Pattern: userapi.ModelConfigRoute, Access: Reader, Handle: showModelConfig},
 		{Pattern: userapi.UpgradeModelRoute, Access: Writer, Handle: upgradeModel},
+		{Pattern: userapi.SSHKeysRoute, Access: Reader, Handle: sshKeys},
+		{Pattern: userapi.ChangeSSHKeysRoute, Access: Writer, Handle: changeSSHKeys},
 		{Pattern: userapi.SetModelConfigRoute, Access: Writer, Handle: setModelConfig},
 		{Pattern: userapi.ConstraintsRoute, Access: Reader, Handle: showModelConstraints},
 		{Pattern: userapi.SetConstraintsRoute, Access: Writer, Handle: setModelConstraints},

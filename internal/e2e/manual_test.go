@@ -109,6 +109,9 @@ func TestAHostIsAddedAndLeftAsItWas(t *testing.T) {
 		if now := changes(t, one); !slices.Equal(now, before) {
 			return fmt.Errorf("was:\n%s\nis:\n%s", strings.Join(before, "\n"), strings.Join(now, "\n"))
 		}
+		if keys := one.Run(t, "cat /root/.ssh/authorized_keys"); strings.Contains(keys, "ann@desk") || strings.Contains(keys, "grigri") {
+			return fmt.Errorf("it lets in %s", keys)
+		}
 		if left := one.Run(t, "ps -eo args | grep '[g]rigri' || true"); left != "" {
 			return fmt.Errorf("there is left: %s", left)
 		}
@@ -141,6 +144,31 @@ func (e *environment) knows(id state.MachineID, h *sshtest.Host) {
 			e.Errorf("%s is %q, %v", target, got, err)
 		}
 	}
+	key := filepath.Join(e.TempDir(), "another")
+	if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "ann@desk", "-f", key).CombinedOutput(); err != nil {
+		e.Fatalf("make a key: %v\n%s", err, out)
+	}
+	public, err := os.ReadFile(key + ".pub")
+	if err != nil {
+		e.Fatal(err)
+	}
+	lets := func(want bool) {
+		e.eventually(fmt.Sprintf("ann is let in: %v", want), func() error {
+			if _, err := e.run("ssh", string(id), "-i", key, "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "true"); (err == nil) != want {
+				return fmt.Errorf("it says %w", err)
+			}
+			return nil
+		})
+	}
+	before := h.Run(e.T, "cat /root/.ssh/authorized_keys")
+	e.must("add-ssh-key", string(public))
+	lets(true)
+	e.must("remove-ssh-key", "ann@desk")
+	lets(false)
+	if now := h.Run(e.T, "cat /root/.ssh/authorized_keys"); now != before {
+		e.Errorf("authorized_keys was\n%s\nand is\n%s", before, now)
+	}
+	e.must("add-ssh-key", string(public)) // it goes when the host goes
 	back := filepath.Join(e.TempDir(), "passwd")
 	if _, err := e.run("scp", "--", "-i", h.KeyFile, "-o", "BatchMode=yes", string(id)+":/etc/passwd", "root@store/1:a file"); err != nil {
 		e.Errorf("copy a file: %v", err)

@@ -44,7 +44,7 @@ def all_fail(juju, lines, code):
 
 MISSING = """actions add-credential add-model add-secret add-storage add-unit attach-resource attach-storage cancel-task config constraints
 create-storage-pool debug-code debug-hooks default-credential default-region deploy destroy-controller destroy-model detach-storage diff-bundle exec expose
-grant-secret integrate kill-controller regions remove-application remove-cloud remove-credential remove-machine remove-relation remove-secret
+grant-secret integrate kill-controller regions remove-application remove-cloud remove-credential remove-machine remove-relation remove-secret remove-ssh-key
 remove-storage remove-storage-pool remove-unit resolved resources retry-provisioning revoke-secret run scp set-constraints set-credential show-action show-application
 show-cloud show-machine show-operation show-secret show-storage show-task show-unit ssh trust unexpose unregister update-credential
 update-secret update-storage-pool refresh""".split()

@@ -5,6 +5,8 @@ import json
 import jubilant
 import pytest
 
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKnS1ZOjYkQ1uK4YxMVkXcN8cxaCAa3EY1o1dQ7hGJpd ann@desk"
+
 
 def test_version(juju):
     version = juju.version()
@@ -133,6 +135,24 @@ def test_clouds_and_credentials(juju, tmp_path):
     juju.cli("remove-cloud", "--client", "stack", include_model=False)
     with pytest.raises(jubilant.CLIError, match="not found"):
         juju.cli("show-cloud", "--client", "stack", include_model=False)
+
+
+def test_ssh_keys(juju):
+    def keys():
+        return juju.cli("ssh-keys", "--full")
+
+    assert "ann@desk" not in keys()
+    juju.add_ssh_key(KEY)
+    assert KEY in keys()
+    for name in "ann@desk", KEY:
+        juju.remove_ssh_key(name)
+        assert "ann@desk" not in keys()
+        juju.add_ssh_key(KEY, KEY)  # twice is once
+        assert keys().count(KEY) == 1
+    fingerprint = next(line.split()[0] for line in juju.cli("ssh-keys").splitlines() if "ann@desk" in line)
+    juju.remove_ssh_key(fingerprint, "nobody@nowhere")
+    juju.add_ssh_key("this is no key")
+    assert "ann@desk" not in keys()
 
 
 def test_a_bootstrap_that_cannot_be(juju):
