@@ -97,6 +97,9 @@ func (d *daemon) trimArchives(ctx context.Context, now time.Time) error {
 			return fmt.Errorf("remove archives: %w", err)
 		}
 		agents[addresses.Value.AgentHash] = true
+		if err := d.trimCharms(ctx, m, now.Add(-charmsOld)); err != nil {
+			return err
+		}
 		names, err := state.ChildrenIf(ctx, d.Store, m.CharmsPath())
 		if err != nil {
 			return fmt.Errorf("remove archives: %w", err)
@@ -116,6 +119,18 @@ func (d *daemon) trimArchives(ctx context.Context, now time.Time) error {
 		d.resources().Trim(now.Add(-charmsOld), func(hash string) bool { return files[hash] }),
 		d.charms().Trim(now.Add(-charmsOld), func(hash string) bool { return used[hash] }),
 		Agents(d.Dir).Trim(now.Add(-agentsOld), func(hash string) bool { return agents[hash] }))
+}
+
+// trimCharms removes revisions of the model's charms from before a time that no one needs.
+func (d *daemon) trimCharms(ctx context.Context, m state.ModelID, before time.Time) error {
+	t, err := state.TrimCharms(ctx, d.Store, m, before)
+	if err == nil {
+		_, err = d.Store.Commit(ctx, t)
+	}
+	if err != nil && !errors.Is(err, state.ErrConflict) { // someone is faster, or has just been given one of them: the next time will tell
+		return fmt.Errorf("remove old charms of model %s: %w", m, err)
+	}
+	return nil
 }
 
 // trimResources removes revisions of the model's resources that no one needs, and adds to files what is left.

@@ -29,6 +29,13 @@ func TestOnlyWhatNoOneNeedsIsRemoved(t *testing.T) {
 	tx.Create(m.CharmsPath(), nil)
 	used, unused := strings.Repeat("a", 64), strings.Repeat("b", 64)
 	tx.Create(m.CharmPath("web-0"), state.Charm{ID: charm.ID{Name: "web", SHA256: used}})
+	for i := range state.KeptCharms + 1 { // the first is one too many
+		id := charm.ID{Name: "db", Revision: i, SHA256: used}
+		if i == 0 {
+			id.SHA256 = unused
+		}
+		tx.Create(m.CharmPath(id.String()), state.Charm{ID: id, Added: now.Add(-2 * time.Hour)})
+	}
 	tx.Create(m.ResourcesPath(), nil)
 	tx.Create(state.CloudPath("rack"), provider.Cloud{Name: "rack", Type: "redfish", PluginHash: used})
 	tx.Create(m.ApplicationsPath(), nil)

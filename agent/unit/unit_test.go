@@ -305,6 +305,39 @@ func TestLeadership(t *testing.T) {
 	}
 }
 
+// The lead is over when what the leader wants to set is on its way: it is not set, and the hook is told why.
+func TestTheLeadEndsDuringAWrite(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("web", webMeta, "", 1)
+	web := w.start("web/0")
+	web.on("leader-elected", "leader-set token=1")
+	web.settle()
+	put(w, model.ApplicationPath("web"), withConfig(w, "greeting", "x"))
+	web.on("config-changed", "leader-set token=2 2>said || echo $? >>said; state-set ran=1")
+	asked := false
+	web.store.leads = func() {
+		asked = true
+		w.edit(func(ctx context.Context, r state.Reader) (txn state.Txn, err error) {
+			names, err := r.Children(ctx, model.ElectionPath("web"))
+			for _, name := range names {
+				txn.Delete(model.ElectionPath("web")+"/"+name, state.Any)
+			}
+			return txn, err
+		})
+	}
+	web.settle()
+	said, err := os.ReadFile(filepath.Join(web.paths.Agent, "said"))
+	if want := "ERROR cannot write leadership settings: cannot write settings: not the leader\n1\n"; err != nil || string(said) != want {
+		t.Errorf("leader-set said %q, %v, want %q", said, err, want)
+	}
+	if got := get[relation.Settings](w, model.LeaderPath("web"))["token"]; got != "1" || !asked {
+		t.Errorf("the token is %q, asked %t", got, asked)
+	}
+	if kv := get[map[string]string](w, model.StatePath("web/0")); kv["ran"] != "1" {
+		t.Errorf("what else the hook has done is lost: %v", kv)
+	}
+}
+
 // A reply to a commit is lost: the agent reads back what became of it, and never runs the hook again for that.
 func TestLostReplies(t *testing.T) {
 	for _, happened := range []bool{true, false} {

@@ -257,6 +257,7 @@ type counting struct {
 
 	begins        func() // called once before one that begins a task
 	lostBeginning bool   // the reply to the next of those is lost
+	leads         func() // called once before one that sets the leader's settings
 }
 
 func (c *counting) Commit(ctx context.Context, t state.Txn) ([]string, error) {
@@ -268,6 +269,10 @@ func (c *counting) Commit(ctx context.Context, t state.Txn) ([]string, error) {
 			c.onlyOne = nil
 			return nil, err
 		}
+	}
+	if do := c.leads; do != nil && slices.ContainsFunc(t.Ops, func(op state.Op) bool { return op.Kind == state.OpSet && strings.HasSuffix(op.Path, "/leader") }) {
+		c.leads = nil
+		do()
 	}
 	c.mu.Lock()
 	c.commits = append(c.commits, t)

@@ -185,13 +185,18 @@ func (s clientStore) write(name string, content any) error {
 	return nil
 }
 
+// locked calls fn under the lock. Where nothing can be written, nobody does, and one may read without.
 func (s clientStore) locked(how int, fn func() error) error {
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return fmt.Errorf("make the directory of the client's files: %w", err)
+	err := os.MkdirAll(s.dir, 0o700)
+	var f *os.File
+	if err == nil {
+		f, err = os.OpenFile(filepath.Join(s.dir, "client.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	}
-	f, err := os.OpenFile(filepath.Join(s.dir, "client.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if errors.Is(err, syscall.EROFS) && how == syscall.LOCK_SH {
+		return fn()
+	}
 	if err != nil {
-		return fmt.Errorf("lock the client's files: %w", err)
+		return fmt.Errorf("keep the client's files: %w; GRIGRI_DATA names another directory for them", err)
 	}
 	defer f.Close()
 	for {

@@ -2,6 +2,8 @@ package serve_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -17,6 +19,27 @@ func TestStorageHelp(t *testing.T) {
 	found := regexp.MustCompile(`(?m)^-s\s+\(=\s+(\S+)\)`).FindStringSubmatch(w.must(t, "storage-get", "--help"))
 	if len(found) != 2 || found[1] != "data/0" {
 		t.Errorf("ops finds %q in\n%s", found, w.must(t, "storage-get", "--help"))
+	}
+}
+
+// TestSecretFromTwoPlaces: what stands on the command line takes the place of what the file says of the same key, in whichever form.
+func TestSecretFromTwoPlaces(t *testing.T) {
+	for _, test := range []struct{ file, arg string }{
+		{"password: old", "password#base64=bmV3"},
+		{"password: old", "password=new"},
+		{"password#base64: b2xk", "password=new"},
+		{"password#base64: b2xk", "password#base64=bmV3"},
+	} {
+		w := newWorld(t)
+		w.unit.Leads = true
+		given := filepath.Join(t.TempDir(), "given")
+		if err := os.WriteFile(given, []byte(test.file+"\nother: kept\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		id := strings.TrimSpace(w.must(t, "secret-add", "--file", given, test.arg))
+		if got := w.must(t, "secret-get", id, "--format", "json"); got != `{"other":"kept","password":"new"}`+"\n" {
+			t.Errorf("%s and %s: %s", test.file, test.arg, got)
+		}
 	}
 }
 
