@@ -15,6 +15,7 @@ import (
 	"github.com/grigri/grigri/agent/unit"
 	"github.com/grigri/grigri/charm"
 	"github.com/grigri/grigri/hooks"
+	"github.com/grigri/grigri/internal/ram"
 	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/state"
 )
@@ -168,7 +169,7 @@ func (m *machine) describe(n unit.Network) state.MachineReport {
 // describe is what the machine is, as far as it knows itself.
 func describe(n unit.Network) state.MachineReport {
 	name, _ := os.Hostname()
-	r := state.MachineReport{Hostname: name, Hardware: provider.Hardware{Arch: runtime.GOARCH, Cores: runtime.NumCPU(), MemoryMiB: memory()}}
+	r := state.MachineReport{Hostname: name, Hardware: provider.Hardware{Arch: runtime.GOARCH, Cores: runtime.NumCPU(), MemoryMiB: ram.MiB()}}
 	routes, _ := os.ReadFile("/proc/net/route")
 	for _, i := range n.Interfaces {
 		l := state.Link{Name: i.Name, MAC: i.MAC, Gateway: gateway(string(routes), i.Name)}

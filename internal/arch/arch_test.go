@@ -35,7 +35,7 @@ var may = map[string]string{
 	"state/zk":              "state",
 	"state/coord":           "state",
 	"state/storetest":       "state",
-	"state/zkserver":        "internal/pki internal/supervise",
+	"state/zkserver":        "internal/pki internal/ram internal/supervise",
 	"state/zkserver/zktest": "internal/pki state/zkserver",
 
 	"hooks/wire":      "",
@@ -65,7 +65,7 @@ var may = map[string]string{
 	"agent/resolve":  "charm hooks relation state",
 	"agent/unit":     "agent/commands agent/debug agent/place agent/resolve charm charm/unpack hooks hooks/run hooks/serve internal/agentapi internal/version provider relation state state/coord",
 	"agent/nest":     "charm provider provider/lxd state",
-	"agent/machine":  "agent/commands agent/enroll agent/nest agent/unit charm hooks hooks/run internal/agentapi internal/initscript internal/pki internal/programs internal/version provider state state/coord",
+	"agent/machine":  "agent/commands agent/enroll agent/nest agent/unit charm hooks hooks/run internal/agentapi internal/initscript internal/pki internal/programs internal/ram internal/version provider state state/coord",
 	"agent/enroll":   "internal/agentapi internal/pki state",
 
 	"controller/plan":    "charm provider relation state",
@@ -95,6 +95,7 @@ var may = map[string]string{
 	"internal/programs":           "internal/initscript internal/pki",
 	"internal/pycharms":           "hooks/run internal/pyenv",
 	"internal/pyenv":              "",
+	"internal/ram":                "",
 	"internal/reaper":             "",
 	"internal/sim":                "agent/commands agent/resolve agent/unit charm controller/leader hooks hooks/run provider relation state state/coord state/memory",
 	"internal/socket":             "",

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,6 +26,7 @@ type wire struct {
 
 	mu      sync.Mutex // guards what is below
 	again   bool       // there was a connection or a try before
+	late    int        // tries since the last session that the servers did not answer in time: they have much to do
 	current net.Conn
 	err     error // of the last connection or try
 }
@@ -46,9 +48,24 @@ func (w *wire) silence() time.Duration {
 func (w *wire) sessionTimeout() time.Duration { return time.Duration(w.timeout.Load()) }
 
 // patience is how long we wait for a server that we have a session with; introduction for one that we have just
-// met: less, so that there is time to meet another before the session ends.
+// met: less, so that there is time to meet another before the session ends. Once all were late it is longer each time: else the
+// servers would do for ever what nobody waits for, when a thousand clients come at once.
 func (w *wire) patience() time.Duration     { return w.sessionTimeout() * 2 / 3 }
-func (w *wire) introduction() time.Duration { return w.sessionTimeout() / 3 }
+func (w *wire) introduction() time.Duration { return w.sessionTimeout() / 3 << w.rounds() }
+
+// rounds is how often all servers were late, as far as that matters.
+func (w *wire) rounds() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return min(w.late/len(w.cfg.Servers), 3)
+}
+
+// tooLate notes that a server has not answered in time.
+func (w *wire) tooLate() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.late++
+}
 
 // dialer makes the library's Dialer, which fails once life has ended. The library's time limit of a second is not ours.
 // After a lost connection it waits a moment, as long as chance has it, so that not all clients of a server that
@@ -60,12 +77,15 @@ func (w *wire) dialer(life context.Context) zk.Dialer {
 		w.again = true
 		w.mu.Unlock()
 		if again {
-			pause(life, rand.N(min(w.sessionTimeout()/10, time.Second)))
+			pause(life, rand.N(min(w.sessionTimeout()/10, time.Second)<<w.rounds()))
 		}
 		ctx, cancel := context.WithTimeout(life, w.introduction())
 		defer cancel()
 		nc, err := w.connect(ctx, address)
 		if err != nil {
+			if ctx.Err() != nil {
+				w.tooLate()
+			}
 			err = fmt.Errorf("connect to %s: %w", address, err)
 			w.failed(err)
 			return nil, err
@@ -157,9 +177,22 @@ func (c *conn) Read(p []byte) (int, error) {
 		c.learn(p[:n])
 	}
 	if err != nil {
+		if len(c.answer) < answerHead && errors.Is(err, os.ErrDeadlineExceeded) {
+			c.wire.tooLate()
+		}
 		c.wire.failed(fmt.Errorf("read from %s: %w", c.address, err))
 	}
 	return n, err
+}
+
+// Write never fails. The library would answer twice to whoever waits for the answer to what it could not write, and when that is itself,
+// showing a credential, it would wait for ever. A connection that cannot be written to is closed instead, and whoever reads it hears that.
+func (c *conn) Write(p []byte) (int, error) {
+	if _, err := c.Conn.Write(p); err != nil {
+		c.wire.failed(fmt.Errorf("write to %s: %w", c.address, err))
+		_ = c.Close()
+	}
+	return len(p), nil
 }
 
 // learn reads the server's timeout from its answer: the library does not tell.
@@ -174,6 +207,9 @@ func (c *conn) learn(p []byte) {
 	ms, session := binary.BigEndian.Uint32(c.answer[answerTimeout:]), binary.BigEndian.Uint64(c.answer[answerSession:])
 	if ms > 0 && session != 0 {
 		c.wire.timeout.Store(int64(time.Duration(ms) * time.Millisecond))
+		c.wire.mu.Lock()
+		c.wire.late = 0
+		c.wire.mu.Unlock()
 	}
 }
 

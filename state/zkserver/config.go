@@ -13,6 +13,7 @@ import (
 	"unicode/utf16"
 
 	"github.com/grigri/grigri/internal/pki"
+	"github.com/grigri/grigri/internal/ram"
 )
 
 // A Config says how to run ZooKeeper. Zero values of the optional fields are good.
@@ -23,7 +24,7 @@ type Config struct {
 	Identity pki.Identity // for the host pki.ZooKeeperHost; its authority issues the clients' too.
 	Super    string       // the distinguished name in the certificates of those who may do everything
 
-	HeapMiB      int           // the bound of the heap; 256 if zero
+	HeapMiB      int           // the bound of the heap; if zero, a quarter of the machine's memory, from 256 to 1024
 	Installation string        // optional: a directory with the jars of ZooKeeper; Debian's if empty
 	Java         string        // optional: the program java; from PATH if empty
 	Started      func(pid int) // optional: called in each life of the process
@@ -47,7 +48,7 @@ func (c Config) path(file string) string { return filepath.Join(c.Dir, file) }
 // check completes the config with what zero values stand for.
 func (c Config) check() (Config, error) {
 	if c.HeapMiB == 0 {
-		c.HeapMiB = 256
+		c.HeapMiB = heapOf(ram.MiB())
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -70,6 +71,10 @@ func (c Config) check() (Config, error) {
 	c.Dir = dir
 	return c, err
 }
+
+// heapOf is the bound of the heap on a machine with so much memory. It is a bound: as much is taken as is needed. What is needed is said in
+// docs/explanation/scale.md.
+func heapOf(mib int) int { return min(max(mib/4, 256), 1024) }
 
 func (c Config) listen() (host string, port int, err error) {
 	host, p, err := net.SplitHostPort(c.Listen)

@@ -45,6 +45,14 @@ func TestException(t *testing.T) {
 	}
 }
 
+func TestTheHeapFollowsTheMachine(t *testing.T) {
+	for mib, want := range map[int]int{0: 256, 512: 256, 2048: 512, 4096: 1024, 1 << 20: 1024} {
+		if got := heapOf(mib); got != want {
+			t.Errorf("on a machine with %d MiB the heap has %d, want %d", mib, got, want)
+		}
+	}
+}
+
 func TestEscape(t *testing.T) {
 	for s, want := range map[string]string{
 		"/var/lib/grigri":        "/var/lib/grigri",

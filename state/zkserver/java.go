@@ -76,6 +76,10 @@ func isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
+// handshakes is how many clients are met at a time. After a restart all come at once: those beyond these are turned away at once and come
+// again soon, instead of all being served so slowly that none waits for the end.
+const handshakes = 50
+
 // arguments are those of java. The server starts fast and stays small: it lives beside the controller.
 func (c Config) arguments(classPath string) []string {
 	return []string{
@@ -87,6 +91,7 @@ func (c Config) arguments(classPath string) []string {
 		"-XX:TieredStopAtLevel=1",
 		"-XX:ReservedCodeCacheSize=32m",
 		"-XX:-UsePerfData",
+		fmt.Sprintf("-Dzookeeper.netty.server.outstandingHandshake.limit=%d", handshakes),
 		"-XX:+ExitOnOutOfMemoryError",
 		"-XX:ErrorFile=" + c.path("java-crash.log"),
 		"-Xshare:auto",

@@ -63,7 +63,7 @@ func (w *world) quiet(ctx context.Context, done func(tally) bool) (last time.Tim
 			report = time.Now()
 			fmt.Fprintf(os.Stderr, "%s %d units, %d started, %d steps, %d hooks\n", report.Format(time.TimeOnly), t.Units, t.Started, t.Steps, t.Hooks)
 		}
-		if time.Since(last) > 3*time.Minute {
+		if time.Since(last) > 5*time.Minute {
 			return last, fmt.Errorf("nothing goes on: %+v", t)
 		}
 		if err := sleep(ctx, 100*time.Millisecond); err != nil {

@@ -1,4 +1,5 @@
-package machine
+// Package ram says how much memory there is.
+package ram
 
 import (
 	"os"
@@ -11,8 +12,8 @@ import (
 // memoryLimits is where a container sees the limit of its own, in either version of control groups.
 var memoryLimits = []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}
 
-// memory is how much the machine has, in MiB: a container that is held to less than its host has, that; 0 if nobody knows.
-func memory() int {
+// MiB is how much memory this machine has: a container that is held to less than its host has, that; 0 if nobody knows.
+func MiB() int {
 	var info unix.Sysinfo_t
 	if unix.Sysinfo(&info) != nil {
 		return 0
