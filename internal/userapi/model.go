@@ -102,5 +102,5 @@ type Shell struct {
 	Unit      state.UnitName  `json:"unit,omitempty"`
 	Addresses []string        `json:"addresses"`
 	HostKeys  []string        `json:"hostKeys,omitempty"` // public keys of its sshd, "ssh-ed25519 AAAA": it must have one of them
-	Inside    []string        `json:"inside,omitempty"` // of a container: the command, on the host that the rest reaches, that is like Shell.Command
+	Inside    []string        `json:"inside,omitempty"`   // of a container: the command, on the host that the rest reaches, that is like Shell.Command
 }
