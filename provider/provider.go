@@ -59,6 +59,8 @@ type StartRequest struct {
 	Base        string      `json:"base,omitempty"`
 	Constraints Constraints `json:"constraints"`
 	Placement   string      `json:"placement,omitempty"` // what followed --to, when the provider is to understand it: "zone=a"
+	Group       string      `json:"group,omitempty"`     // machines of one model and group do the same: they should be in different zones
+	Turn        int         `json:"turn,omitempty"`      // the number of the machine in its group
 	Init        Init        `json:"init"`
 	Enrolled    bool        `json:"enrolled,omitempty"` // it has been up before, and its agent needs no Init to come up again
 }

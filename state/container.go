@@ -112,7 +112,7 @@ func (b *berths) add(t *Txn, want NewMachine, machine Machine) (MachineID, error
 	host := want.On
 	if host == "" {
 		host = MachineID(strconv.Itoa(b.machines.take()))
-		b.fresh[host] = &Machine{Constraints: want.Constraints, Base: want.Base, Placement: want.Placement, Created: machine.Created}
+		b.fresh[host] = &Machine{Constraints: want.Constraints, Base: want.Base, Placement: want.Placement, For: machine.For, Created: machine.Created}
 	}
 	if b.hosts[host] == nil && b.fresh[host] == nil {
 		rec, err := Read[Machine](b.ctx, b.r, b.m.MachinePath(host))

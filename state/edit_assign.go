@@ -93,7 +93,7 @@ func AssignNew(ctx context.Context, r Reader, m ModelID, by By, key Key, homes [
 		if !unit.Exists() || unit.Value.Machine != "" || unit.Value.Life != Alive {
 			continue
 		}
-		id, err := b.add(&t, home.Want, Machine{Units: []UnitName{home.Unit}, Created: by.Now})
+		id, err := b.add(&t, home.Want, Machine{For: home.Unit, Units: []UnitName{home.Unit}, Created: by.Now})
 		if err != nil {
 			return Txn{}, nil, fmt.Errorf("make a machine for %s: %w", home.Unit, err)
 		}

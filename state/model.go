@@ -202,6 +202,7 @@ type Machine struct {
 	Constraints  provider.Constraints `json:"constraints"`
 	Base         charm.Base           `json:"base"`
 	Placement    string               `json:"placement,omitempty"` // for the provider: "zone=a"
+	For          UnitName             `json:"for,omitempty"`       // the unit for which it was made: units of one application are spread over zones
 	Units        []UnitName           `json:"units,omitempty"`     // ordered; principals and subordinates
 	Containers   []MachineID          `json:"containers,omitempty"`
 	KeepInstance bool                 `json:"keepInstance,omitempty"`

@@ -212,8 +212,12 @@ func (c Config) startRequest(ctx context.Context, m state.ModelID, machine plan.
 // request is startRequest without what lets the machine enrol.
 func (c Config) request(ctx context.Context, m state.ModelID, machine plan.Machine) (provider.StartRequest, error) {
 	controller, err := state.Read[state.Controller](ctx, c.Store, state.ControllersPath)
-	return provider.StartRequest{Controller: controller.Value.UUID, Model: string(m), Machine: string(machine.ID),
-		Base: machine.Base.String(), Constraints: machine.Constraints, Placement: machine.Placement, Enrolled: machine.Enrolled}, err
+	req := provider.StartRequest{Controller: controller.Value.UUID, Model: string(m), Machine: string(machine.ID),
+		Base: machine.Base.String(), Constraints: machine.Constraints, Placement: machine.Placement, Enrolled: machine.Enrolled}
+	if machine.For != "" {
+		req.Group, req.Turn = string(machine.For.Application()), machine.For.Number()
+	}
+	return req, err
 }
 
 // stop ends the machine's instances and then the machine.

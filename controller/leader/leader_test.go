@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -210,6 +211,24 @@ func TestMachines(t *testing.T) {
 	w.want("db 0@0 1@2 2@3; web; 0 web:cluster []; machines 0 2 3")
 	if got := w.cloud.machines(); got != "0 2 3" {
 		t.Errorf("instances: %s", got)
+	}
+}
+
+// Providers are told for which unit a machine is made, and of one that is made for none nothing, whatever runs there.
+func TestSpread(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("web", 2)
+	w.settle()
+	edit(w, func(ctx context.Context, r state.Reader) (state.Txn, error) {
+		t, _, err := state.AddMachines(ctx, r, model, w.by(), key, 1, state.NewMachine{})
+		return t, err
+	})
+	w.settle()
+	w.deploy("db", 2)
+	w.settle()
+	w.want("db 0@2 1@3; web 0@0 1@1; 0 web:cluster [web/0 web/1]; machines 0 1 2 3")
+	if slices.Sort(w.cloud.wanted); !slices.Equal(w.cloud.wanted, []string{"0: web 0", "1: web 1", "2:  0", "3: db 1"}) {
+		t.Errorf("asked for %q", w.cloud.wanted)
 	}
 }
 

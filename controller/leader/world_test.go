@@ -39,6 +39,7 @@ type cloud struct {
 	boots     bool                           // instances are pending at first
 	hangs     bool                           // starts do not return
 	during    func()                         // is called when an instance has been started and nobody has been told yet
+	wanted    []string                       // machine, group and turn of each start
 	unseen    map[provider.InstanceID]bool   // is not listed
 	silent    map[provider.InstanceID]string // is listed as one of which nothing is known, and why
 
@@ -69,6 +70,7 @@ func (c *cloud) Start(ctx context.Context, req provider.StartRequest) (provider.
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.wanted = append(c.wanted, fmt.Sprintf("%s: %s %d", req.Machine, req.Group, req.Turn))
 	if req.Constraints.Arch != nil && *req.Constraints.Arch == "pdp11" {
 		return provider.Instance{}, fmt.Errorf("arch pdp11: %w", provider.ErrRefused)
 	}

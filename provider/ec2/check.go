@@ -62,11 +62,12 @@ func (p *Provider) Check(ctx context.Context) ([]provider.Problem, error) {
 // checkChoice sees whether a machine for which nothing is asked could be started.
 func (p *Provider) checkChoice(ctx context.Context, client *ec2.Client, out []provider.Problem) ([]provider.Problem, error) {
 	probe := machineKey{"check", "check", "0"}
-	w, err := wishOf(provider.StartRequest{Controller: probe.controller, Model: probe.model, Machine: probe.machine}, p.Arch, p.settings.volumeType)
+	req := provider.StartRequest{Controller: probe.controller, Model: probe.model, Machine: probe.machine}
+	w, err := wishOf(req, p.Arch, p.settings.volumeType)
 	if err != nil {
 		return out, err
 	}
-	c, err := p.choose(ctx, w, probe.model, probe.machine)
+	c, err := p.choose(ctx, w, turnOf(req))
 	if errors.Is(err, provider.ErrRefused) {
 		return append(out, provider.Problem{What: err.Error(), Remedy: "see docs/howto/use-ec2.md for the keys of the cloud's config"}), nil
 	}

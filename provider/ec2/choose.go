@@ -188,9 +188,8 @@ func (n network) candidates(w wish, only []string) ([]subnet, error) {
 	return fit, nil
 }
 
-// inTurn puts the subnets of the machine's own zone first. Zones are given to the machines of a model in turn, by number, so that every
-// controller that starts the machine begins with the same. The other zones are for when there is no room.
-func inTurn(subnets []subnet, model, machine string) []subnet {
+// inTurn puts the subnets of the zone first whose turn it is. The other zones are for when there is no room.
+func inTurn(subnets []subnet, turn int) []subnet {
 	var zones []string
 	for _, s := range subnets {
 		if !slices.Contains(zones, s.zone) {
@@ -200,7 +199,7 @@ func inTurn(subnets []subnet, model, machine string) []subnet {
 	if len(zones) == 0 {
 		return nil
 	}
-	first := turnOf(model, machine) % len(zones)
+	first := turn % len(zones)
 	rank := func(s subnet) int { return (slices.Index(zones, s.zone) - first + len(zones)) % len(zones) }
 	out := slices.Clone(subnets)
 	slices.SortStableFunc(out, func(a, b subnet) int { return cmp.Compare(rank(a), rank(b)) })
@@ -217,13 +216,19 @@ func better(a, b bool) int {
 	return 1
 }
 
-// turnOf is the machine's number, from a beginning that differs from model to model.
-func turnOf(model, machine string) int {
+// turnOf is the machine's number in its group, or else in its model, from a beginning that differs from one to the other. Zones are given to machines
+// in turn, so that every controller that starts the machine begins with the same.
+func turnOf(req provider.StartRequest) int {
 	h := fnv.New32a()
-	h.Write([]byte(model))
-	n, err := strconv.Atoi(machine)
-	if err != nil {
-		h.Write([]byte(machine))
+	h.Write([]byte(req.Model))
+	n := req.Turn
+	if req.Group != "" {
+		h.Write([]byte("/" + req.Group))
+	} else {
+		var err error
+		if n, err = strconv.Atoi(req.Machine); err != nil {
+			h.Write([]byte(req.Machine))
+		}
 	}
 	return int(h.Sum32()>>8) + max(n, 0)
 }

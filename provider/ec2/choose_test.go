@@ -52,7 +52,7 @@ func TestFitting(t *testing.T) {
 	}
 }
 
-// Whoever looks for subnets finds the same in the same order; machines of a model are spread over all zones; and all are tried.
+// Whoever looks for subnets finds the same in the same order; machines of a model, and those of a group in it, are spread over all zones; and all are tried.
 func TestCandidates(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var n network
@@ -62,15 +62,21 @@ func TestCandidates(t *testing.T) {
 		}
 		model := rapid.StringMatching(`[a-f0-9]{8}`).Draw(t, "model")
 		first := map[string]int{}
-		for machine := range zones * 3 {
+		group, step := rapid.SampledFrom([]string{"", "web"}).Draw(t, "group"), rapid.IntRange(1, 5).Draw(t, "step")
+		for number := range zones * 3 {
+			req := provider.StartRequest{Model: model, Machine: fmt.Sprint(number)}
+			if group != "" { // whatever else the model has
+				req = provider.StartRequest{Model: model, Machine: fmt.Sprint(number * step), Group: group, Turn: number}
+			}
+			machine := turnOf(req)
 			got, err := n.candidates(wish{}, nil)
-			got = inTurn(got, model, fmt.Sprint(machine))
+			got = inTurn(got, machine)
 			if err != nil || len(got) != len(n.subnets) {
 				t.Fatalf("%v, %v", got, err)
 			}
 			other := network{subnets: rapid.Permutation(n.subnets).Draw(t, "order")}
 			again, _ := other.candidates(wish{}, nil)
-			if fmt.Sprint(got) != fmt.Sprint(inTurn(again, model, fmt.Sprint(machine))) {
+			if fmt.Sprint(got) != fmt.Sprint(inTurn(again, machine)) {
 				t.Fatalf("%v and %v", got, again)
 			}
 			first[got[0].zone]++

@@ -261,7 +261,7 @@ type choice struct {
 	dead    []string // client tokens of instances that have ended
 }
 
-func (p *Provider) choose(ctx context.Context, w wish, model, id string) (choice, error) {
+func (p *Provider) choose(ctx context.Context, w wish, turn int) (choice, error) {
 	c := choice{wish: w}
 	n, err := p.vpc(ctx)
 	if err != nil {
@@ -291,7 +291,7 @@ func (p *Provider) choose(ctx context.Context, w wish, model, id string) (choice
 	if err != nil {
 		return c, err
 	}
-	c.subnets = inTurn(c.subnets, model, id)
+	c.subnets = inTurn(c.subnets, turn)
 	if c.image, err = p.image(ctx, w); err != nil {
 		return c, err
 	}

@@ -57,7 +57,7 @@ func (p *Provider) start(ctx context.Context, req provider.StartRequest) (types.
 	if req.Enrolled {
 		return types.Instance{}, req.Missing()
 	}
-	c, err := p.choose(ctx, w, key.model, key.machine)
+	c, err := p.choose(ctx, w, turnOf(req))
 	if err != nil {
 		return types.Instance{}, err
 	}

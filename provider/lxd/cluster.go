@@ -58,8 +58,11 @@ func (p *Provider) scattered(ctx context.Context, s *client.InstanceServer) (boo
 
 const scatteredNote = "LXD is a cluster, in which machines on different members do not reach one another over a bridge of ours"
 
-// A crowd is how many instances a member of a cluster has: of one model, and all.
-type crowd struct{ model, all int }
+// A crowd is how many instances a member of a cluster has: of one group of a model, of the model, and all.
+type crowd struct{ group, model, all int }
+
+// A chosen is the member for a machine that is being started, and the group of that.
+type chosen struct{ member, group string }
 
 // target is the member of a cluster on which the instance is to be made; "" leaves it to LXD. Until the start of the instance has
 // ended it counts as being there: others that start at the same time see it.
@@ -80,30 +83,33 @@ func (p *Provider) target(ctx context.Context, s *client.InstanceServer, key mac
 		return "", err
 	}
 	load, there := map[string]crowd{}, map[string]bool{}
-	add := func(member, model string) {
+	add := func(member, model, group string) {
 		c := load[member]
 		if c.all++; model == key.model {
 			c.model++
+			if w.group != "" && group == w.group {
+				c.group++
+			}
 		}
 		load[member] = c
 	}
 	for _, i := range all {
 		there[i.Name] = true
-		add(i.Location, i.Config[tagModel])
+		add(i.Location, i.Config[tagModel], i.Config[tagGroup])
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for other, member := range p.chosen {
+	for other, c := range p.chosen {
 		if !there[other.instance()] && other != key {
-			add(member, other.model)
+			add(c.member, other.model, c.group)
 		}
 	}
 	member, err := w.choose(members, load)
 	if err == nil {
 		if p.chosen == nil {
-			p.chosen = map[machineKey]string{}
+			p.chosen = map[machineKey]chosen{}
 		}
-		p.chosen[key] = member
+		p.chosen[key] = chosen{member, w.group}
 	}
 	return member, err
 }

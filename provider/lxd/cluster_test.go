@@ -87,7 +87,7 @@ func TestACluster(t *testing.T) {
 	for n, machine := range []string{"0", "1", "2"} {
 		g.Go(func() error {
 			req := ask(machine, "")
-			req.Model = another
+			req.Model, req.Group = another, "web"
 			in, err := p.Start(t.Context(), req)
 			zones[n] = in.Hardware.Zone
 			return err

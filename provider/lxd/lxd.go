@@ -44,7 +44,7 @@ type Provider struct {
 	client *client.InstanceServer
 	about  *client.Server                 // what the server said of itself when it first trusted us
 	seen   map[string]client.InstanceFull // instances, by name, as last seen
-	chosen map[machineKey]string          // members of a cluster, for machines that are being started
+	chosen map[machineKey]chosen          // members of a cluster, for machines that are being started
 }
 
 // Cloud is the one that nobody has to add: LXD on this host.

@@ -13,6 +13,7 @@ import (
 const (
 	tagController = "user.grigri-controller"
 	tagModel      = "user.grigri-model"
+	tagGroup      = "user.grigri-group"
 	tagMachine    = "user.grigri-machine"
 	tagVolume     = "user.grigri-volume"
 	tagProject    = "user.grigri-project" // of networks and ACLs, which are in the default project: the one whose machines use them

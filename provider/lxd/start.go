@@ -147,6 +147,9 @@ func (w wish) config(req provider.StartRequest) map[string]string {
 		"boot.autostart":       "true",
 		"security.nesting":     "true", // units may run containers of their own
 	})
+	if w.group != "" {
+		c[tagGroup] = w.group
+	}
 	if w.kind == client.VM {
 		delete(c, "security.nesting")
 	}

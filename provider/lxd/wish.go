@@ -20,6 +20,7 @@ type wish struct {
 	cores, memory, disk int // MiB
 	pool, image         string
 	zones               []string // any of them; none is anywhere
+	group               string   // what it does, as others in its model that should be elsewhere
 }
 
 // archNames is LXD's names of architectures.
@@ -42,7 +43,7 @@ func wishOf(req provider.StartRequest, s settings) (wish, error) {
 		}
 		return *p
 	}
-	w := wish{kind: client.Container, base: cmp.Or(req.Base, "debian@12"), pool: cmp.Or(given(c.RootDiskSource), s.pool), image: given(c.ImageID)}
+	w := wish{kind: client.Container, base: cmp.Or(req.Base, "debian@12"), pool: cmp.Or(given(c.RootDiskSource), s.pool), image: given(c.ImageID), group: req.Group}
 	if req.Controller == "" || req.Model == "" || req.Machine == "" {
 		return w, refuse("the request names no controller, model or machine")
 	}
@@ -152,9 +153,13 @@ func (w wish) choose(members []client.ClusterMember, load map[string]crowd) (str
 		slices.Sort(names)
 		return "", refuse("no member of the cluster has zone %s and arch %s; the zones are %s", cmp.Or(strings.Join(w.zones, ","), "any"), ourArch(w.arch), strings.Join(names, ", "))
 	}
+	zones := map[string]int{} // how many of the group each zone has
+	for _, m := range members {
+		zones[zoneOf(m)] += load[m.ServerName].group
+	}
 	best := slices.MinFunc(fit, func(a, b client.ClusterMember) int {
 		la, lb := load[a.ServerName], load[b.ServerName]
-		return cmp.Or(cmp.Compare(la.model, lb.model), cmp.Compare(la.all, lb.all), strings.Compare(a.ServerName, b.ServerName))
+		return cmp.Or(cmp.Compare(zones[zoneOf(a)], zones[zoneOf(b)]), cmp.Compare(la.group, lb.group), cmp.Compare(la.model, lb.model), cmp.Compare(la.all, lb.all), strings.Compare(a.ServerName, b.ServerName))
 	})
 	return best.ServerName, nil
 }
