@@ -54,6 +54,11 @@ func TestTheFirstBootScriptRunsByCloudInit(t *testing.T) {
 	}
 }
 
+// on is called when something is written.
+type on func()
+
+func (f on) Write(p []byte) (int, error) { f(); return len(p), nil }
+
 func TestAHost(t *testing.T) {
 	p := open(t, spec(server.Server(t)))
 	in := start(t, p, request("0", ""))
@@ -62,6 +67,14 @@ func TestAHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer h.Close()
+	var slow bytes.Buffer
+	var beside errgroup.Group
+	beside.Go(func() error { return h.Run(t.Context(), "sleep 40; echo slow", &slow) }) // longer than LXD waits between two pings
+	defer func() {
+		if err := beside.Wait(); err != nil || slow.String() != "slow\n" {
+			t.Errorf("a slow script: %v, printed %q", err, slow.String())
+		}
+	}()
 	big := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
 	for _, mode := range []uint32{0o600, 0o755} { // again, over the first
 		if err := h.Put(t.Context(), "/opt/a dir/it's", mode, bytes.NewReader(big)); err != nil {
@@ -80,18 +93,13 @@ func TestAHost(t *testing.T) {
 		t.Errorf("%v, printed %q", err, out.String())
 	}
 	out.Reset()
-	out.Reset()
-	if err := h.Run(t.Context(), "sleep 40; echo slow", &out); err != nil || out.String() != "slow\n" { // longer than LXD waits between two pings
-		t.Errorf("a slow script: %v, printed %q", err, out.String())
-	}
-	out.Reset()
 	if err := h.Run(t.Context(), "#"+strings.Repeat("x", 200<<10)+"\necho long", &out); err != nil || out.String() != "long\n" {
 		t.Errorf("a long script: %v, printed %q", err, out.String())
 	}
 	// Who gives up ends what he has started.
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	if err := h.Run(ctx, "echo $$ >/root/pid; exec sleep 500", &out); !errors.Is(err, provider.ErrTransient) && !errors.Is(err, context.DeadlineExceeded) {
+	if err := h.Run(ctx, "echo $$ >/root/pid; echo begun; exec sleep 500", on(cancel)); !errors.Is(err, provider.ErrTransient) && !errors.Is(err, context.Canceled) {
 		t.Errorf("given up: %v", err)
 	}
 	await(t, "the end of what was given up", func() bool {

@@ -136,7 +136,10 @@ func (w *world) request(controller, model, machine string) provider.StartRequest
 func (w *world) start(controller, model, machine string) provider.Instance {
 	w.Helper()
 	var in provider.Instance
-	err := w.insist(func() (err error) { in, err = w.p.Start(w.Context(), w.request(controller, model, machine)); return err })
+	err := w.insist(func() (err error) {
+		in, err = w.p.Start(w.Context(), w.request(controller, model, machine))
+		return err
+	})
 	if err != nil {
 		w.Fatalf("start machine %s: %v", machine, err)
 	}
