@@ -43,7 +43,8 @@ func (p *Provider) fits(ctx context.Context, s *client.InstanceServer, w wish) e
 	return nil
 }
 
-// image is where the image is taken from: LXD's own store, if it has it, else the image server.
+// image is where the image is taken from: LXD's own store, if it has it for machines of that kind, else the image server. A wish of no kind
+// is for either.
 func (p *Provider) image(ctx context.Context, s *client.InstanceServer, w wish) (client.InstanceSource, error) {
 	name, channel, _ := strings.Cut(w.base, "@")
 	channel, _, _ = strings.Cut(channel, "/")
@@ -57,22 +58,35 @@ func (p *Provider) image(ctx context.Context, s *client.InstanceServer, w wish) 
 		remote = fill(usualImage)
 		wanted = "grigri/" + name + "@" + channel // what an administrator may have imported for us
 	}
-	if alias, _, err := s.GetImageAlias(ctx, wanted); err == nil {
+	unfit := func(kind string) bool { return w.kind != "" && kind != "" && kind != w.kind }
+	other := "" // the kind of machines that our store's image of that name is for
+	if alias, _, err := s.GetImageAlias(ctx, wanted); err == nil && unfit(alias.Type) {
+		other = alias.Type // the image server has one of each kind by the same name
+	} else if err == nil {
 		return client.InstanceSource{Type: "image", Fingerprint: alias.Target}, nil
 	} else if !client.IsNotFound(err) {
 		return client.InstanceSource{}, err
 	}
-	if isFingerprint(wanted) {
-		if i, _, err := s.GetImage(ctx, wanted); err == nil {
+	if other == "" && isFingerprint(wanted) {
+		if i, _, err := s.GetImage(ctx, wanted); err == nil && unfit(i.Type) {
+			return client.InstanceSource{}, wrongKind(wanted, i.Type, w.kind)
+		} else if err == nil {
 			return client.InstanceSource{Type: "image", Fingerprint: i.Fingerprint}, nil
 		} else if !client.IsNotFound(err) {
 			return client.InstanceSource{}, err
 		}
 	}
+	if p.settings.imageServer == "" && other != "" {
+		return client.InstanceSource{}, wrongKind(wanted, other, w.kind)
+	}
 	if p.settings.imageServer == "" {
 		return client.InstanceSource{}, refuse("LXD's store has no image %q, and no image server is given: import one, or set the cloud's config %s or %s", wanted, keyImage, keyImageServer)
 	}
 	return client.InstanceSource{Type: "image", Mode: "pull", Alias: remote, Server: p.settings.imageServer, Protocol: p.settings.imageProtocol, Certificate: p.settings.imageCert}, nil
+}
+
+func wrongKind(image, kind, wanted string) error {
+	return refuse("image %q of LXD's store is for machines of the kind %s, and this one is a %s: name one for it with the constraint image-id", image, kind, wanted)
 }
 
 func isFingerprint(s string) bool {

@@ -65,6 +65,9 @@ func (p *Provider) instance(i client.InstanceFull) provider.Instance {
 	in.Hardware = provider.Hardware{Arch: ourArch(i.Architecture), VirtType: cmp.Or(i.Type, client.Container), DiskMiB: mebibytes(i.ExpandedDevices["root"]["size"]),
 		MemoryMiB: mebibytes(i.ExpandedConfig["limits.memory"])}
 	in.Hardware.Cores, _ = strconv.Atoi(i.ExpandedConfig["limits.cpu"])
+	if i.Type == client.VM { // what LXD gives one for which nothing is said; a container has all that there is
+		in.Hardware.Cores, in.Hardware.MemoryMiB = cmp.Or(in.Hardware.Cores, 1), cmp.Or(in.Hardware.MemoryMiB, 1024)
+	}
 	if i.Location != "" && i.Location != "none" {
 		in.Hardware.Zone = i.Location
 	}

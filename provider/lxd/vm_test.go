@@ -97,6 +97,14 @@ func TestTheRequestForAVirtualMachine(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "nstance type") {
 		t.Errorf("LXD without KVM says %v", err)
 	}
+	vm, sp.Cloud.Endpoint = "", s.Socket // a container, which that image is not for
+	if _, err := open(t, sp).Start(t.Context(), req); !errors.Is(err, provider.ErrRefused) || !strings.Contains(err.Error(), "is for machines of the kind virtual-machine, and this one is a container") {
+		t.Errorf("a container of a virtual machine's image: %v", err)
+	}
+	sp.Cloud.Config["image-server"] = "https://127.0.0.1:1"
+	if _, err := open(t, sp).Start(t.Context(), req); err == nil || !strings.Contains(err.Error(), "https://127.0.0.1:1") {
+		t.Errorf("when there is an image server: %v", err)
+	}
 	if err := p.Forget(t.Context(), controller); err != nil {
 		t.Error(err)
 	}
