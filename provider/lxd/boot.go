@@ -23,10 +23,12 @@ var errKilled = transient("the command did not come to its end")
 // otherwise it is put there and started; once, unless again says that it may have died half way. The directory in /run, which ends
 // with the boot, keeps it from running twice at once; it is made by what goes on when the one who has started it is killed.
 func (p *Provider) boot(ctx context.Context, s *client.InstanceServer, i client.Instance, script []byte, again bool) error {
-	if i.Config[tagBooted] != "" && !again {
+	// A virtual machine's images have cloud-init. While it boots LXD can ask nothing of it, and writes nothing down: to tell it of a changed
+	// key it needs its agent.
+	if i.Type == client.VM || i.Config[tagBooted] != "" && !again {
 		return nil
 	}
-	if i.Type != client.VM && len(script) > 0 { // a virtual machine's images have cloud-init, and nothing can be asked of it while it boots
+	if len(script) > 0 {
 		status, err := sh(ctx, s, i.Name, "command -v cloud-init || exit 3", io.Discard)
 		if err == nil && status != 0 && status != 3 { // a command whose connection breaks is killed
 			err = fmt.Errorf("%w: exit status %d", errKilled, status)

@@ -22,7 +22,8 @@ func classify(err error) error {
 		return err // somebody must look
 	case errors.As(err, &lost), errors.Is(err, context.DeadlineExceeded),
 		client.StatusErrorCheck(err, http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout, http.StatusPreconditionFailed),
-		says(err, "Reached maximum", "exceeds the maximum", "no space left on device", "busy running", "is locked", "LXD is shutting down", "event connection with target cluster member", "Unable to connect to"):
+		says(err, "Reached maximum", "exceeds the maximum", "no space left on device", "busy running", "is locked", "LXD is shutting down", "event connection with target cluster member", "Unable to connect to",
+			"agent isn't currently running"): // that of a virtual machine which boots
 		return fmt.Errorf("%w: %w", err, provider.ErrTransient)
 	}
 	return err
