@@ -109,9 +109,6 @@ func Run(ctx context.Context, c Config) error {
 	defer lock.Close()
 	log := &supervise.LogFile{Path: c.path(logFile), Max: logMax}
 	defer log.Close()
-	if err := c.mend(); err != nil {
-		return err
-	}
 	return supervise.Run(ctx, supervise.Config{
 		Name:    "zookeeper",
 		Path:    java,
@@ -149,7 +146,7 @@ func (c Config) judge(end supervise.End) (why error, final bool) {
 	if end.Exited() {
 		err = fmt.Errorf("%s: %v: the log is %s", c.reason(end.Tail), end.Err, c.path(logFile))
 	}
-	return errors.Join(err, c.mend()), end.Exited() && end.Failed >= 3 && !end.Settled
+	return err, end.Exited() && end.Failed >= 3 && !end.Settled
 }
 
 // reason says in a user's words why a ZooKeeper ended whose last lines are tail.
