@@ -74,6 +74,9 @@ func checkMore(what string, declared charm.Storage, u Unit, name string, n int) 
 
 // storageUnit is a unit that can be given storage, with its application and charm.
 func storageUnit(ctx context.Context, r Reader, t *Txn, m ModelID, u UnitName) (rec Record[Unit], app Application, meta charm.Meta, err error) {
+	if _, err := aliveModel(ctx, r, t, m); err != nil {
+		return rec, app, meta, err
+	}
 	if rec, err = Read[Unit](ctx, r, m.UnitPath(u)); err != nil {
 		return rec, app, meta, missing(err, "unit", string(u))
 	}

@@ -244,6 +244,10 @@ func TestDestroyWithStorage(t *testing.T) {
 	if _, err = destroy(state.Ending{Force: true}); err != nil {
 		t.Errorf("a model that goes, sooner: %v", err)
 	}
+	_, _, err = state.AddStorage(ctx, w.s, m, w.by, shelf, "box/0", "data", state.Directive{Pool: "shelf"})
+	if why := (*refused)(nil); !errors.As(err, &why) || why.Text != `model "shop" is being destroyed` {
+		t.Errorf("more for a model that goes: %v", err)
+	}
 }
 
 // TestAnyStorageEdits makes changes of storage at random, between those of units: storage and units always agree.

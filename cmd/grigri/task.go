@@ -97,11 +97,15 @@ func (c *cli) runTasks(ctx context.Context, m client.Model, want userapi.Enqueue
 		c.infof("Waiting for task %d...", id)
 	}
 	tell := t.progress()
-	op, err = m.FollowOperation(ctx, op.ID, p.wait, func(op userapi.Operation) {
+	id := op.ID
+	op, err = m.FollowOperation(ctx, id, p.wait, func(op userapi.Operation) {
 		for _, id := range ids {
 			tell(op.Tasks[id], len(ids) > 1)
 		}
 	})
+	if ctx.Err() != nil { // interrupted
+		c.goesOn(id, ids)
+	}
 	if err != nil {
 		return err
 	}
@@ -121,6 +125,11 @@ func (c *cli) scheduled(op state.OperationID, ids []state.TaskID) {
 		names = append(names, strconv.Itoa(int(id)))
 	}
 	c.infof("Scheduled operation %d with %s %s", op, plural(len(ids), "task"), strings.Join(names, ", "))
+	c.goesOn(op, ids)
+}
+
+// goesOn says how to see what becomes of an operation that nobody waits for.
+func (c *cli) goesOn(op state.OperationID, ids []state.TaskID) {
 	c.infof("Check operation status with '%s show-operation %d'", c.name, op)
 	for _, id := range ids {
 		c.infof("Check task status with '%s show-task %d'", c.name, id)
