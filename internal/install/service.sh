@@ -15,7 +15,7 @@ StartLimitIntervalSec=0
 
 [Service]
 ExecStart=$grigrid run --data-dir $data
-Restart=on-failure
+Restart=always
 RestartSec=2
 LimitNOFILE=64000
 TasksMax=infinity
