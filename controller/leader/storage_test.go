@@ -354,7 +354,7 @@ func TestModelsGoWithTheirStorage(t *testing.T) {
 		w.removeUnit("box/0", state.Ending{})
 		w.settle()
 		edit(w, func(ctx context.Context, r state.Reader) (state.Txn, error) {
-			t, _, err := state.DestroyModel(ctx, r, model, w.by(), state.Ending{Destroy: destroy}, false)
+			t, _, err := state.DestroyModel(ctx, r, model, w.by(), state.Ending{Destroy: destroy, Release: !destroy}, false)
 			return t, err
 		})
 		w.settle()
