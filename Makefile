@@ -6,7 +6,7 @@ GO    ?= go
 export CGO_ENABLED ?= 0
 export GOFLAGS ?= -trimpath
 
-.PHONY: help build deps deps-lxd demo demo-lxd test check bench bench-scale clean docs proto
+.PHONY: help build deps deps-lxd deps-vm demo demo-lxd test test-vm check bench bench-scale clean docs proto
 
 help: ## say what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 20
@@ -22,6 +22,9 @@ deps: ## install the Debian packages that running and testing need, where they a
 deps-lxd: ## install what the tests with containers need besides, where it is missing
 	@internal/demo/deps lxd
 
+deps-vm: ## install what the tests with virtual machines need besides, where it is missing
+	@internal/demo/deps vm
+
 demo: deps build ## show an environment come up, scale and go away
 	internal/demo/demo $(BIN)
 
@@ -30,6 +33,9 @@ demo-lxd: deps deps-lxd build ## show a wiki on containers come up, scale, lose 
 
 test: deps $(if $(CI),deps-lxd) build ## run every test; with the race detector where CI is set
 	CGO_ENABLED=$(if $(CI),1,0) $(GO) test $(if $(CI),-race) -timeout 40m ./...
+
+test-vm: deps deps-vm build ## run the tests with virtual machines, whose processor is emulated: minutes
+	GRIGRI_TEST_VM=1 $(GO) test -count=1 -v -timeout 60m -run VirtualMachineBoots ./provider/lxd
 
 check: ## formatting, vet, and that generated files are up to date
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt -w on these'; exit 1; }

@@ -1,0 +1,75 @@
+package lxdtest
+
+import (
+	_ "embed"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// VMEnv names the variable that has tests with virtual machines run: they are slow.
+const VMEnv = "GRIGRI_TEST_VM"
+
+// VMProfile is a profile that a VMMember has: with it a virtual machine starts that nobody has signed.
+const VMProfile = "unsigned"
+
+//go:embed nokvm
+var nokvmScript []byte
+
+//go:embed vmimage
+var vmimageScript []byte
+
+// VMMember starts an LXD that starts virtual machines on any host: their processor is emulated. They have no vsock, so LXD's agent in
+// them hears nothing; it does what it does by itself: at the first boot it takes the files that LXD has for the machine, for cloud-init too,
+// and starts the machine again. It has what a Member that serves has, and the image of Debian for virtual machines, by the alias vmImage.
+func VMMember(tb testing.TB) (m *Member, vmImage string) {
+	tb.Helper()
+	if os.Getenv(VMEnv) == "" {
+		tb.Skip("slow: set " + VMEnv + "=1, or run make test-vm")
+	}
+	need(tb)
+	for _, name := range []string{"qemu-system-x86_64", "qemu-img", "mcopy", "mkfs.vfat", "sfdisk", "objcopy"} {
+		if _, err := exec.LookPath(name); err != nil {
+			tb.Fatalf("the program %s is not there: run internal/demo/deps vm", name)
+		}
+	}
+	file, alias, err := vmImageFile()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	programs := tb.TempDir()
+	for _, name := range []string{"lxd", "modprobe", "qemu-system-x86_64"} {
+		if err := os.WriteFile(filepath.Join(programs, name), nokvmScript, 0o755); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	m = Members(tb, []string{"PATH=" + programs + ":" + os.Getenv("PATH"), "LXD_EXEC_PATH=" + filepath.Join(programs, "lxd")}, "vmhost")[0]
+	m.Serve(tb)
+	m.LXC(tb, "profile", "create", VMProfile)
+	m.LXC(tb, "profile", "set", VMProfile, "security.secureboot=false")
+	m.LXC(tb, "image", "import", file, "--alias", alias)
+	return m, alias
+}
+
+// vmImageFile has the image for virtual machines made out of that for containers, if it has not been yet.
+func vmImageFile() (file, alias string, err error) {
+	base, _, err := imageFile("image", imageScript)
+	if err != nil {
+		return "", "", err
+	}
+	script := filepath.Join(Root(), "vmimage.sh")
+	if err := os.WriteFile(script, vmimageScript, 0o600); err != nil {
+		return "", "", err
+	}
+	cmd := exec.Command("bash", script, filepath.Join(Root(), "images"), base)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", "", fmt.Errorf("make an image for virtual machines: %w", err)
+	}
+	file = strings.TrimSpace(string(out))
+	return file, "grigri-" + strings.TrimSuffix(filepath.Base(file), ".tar"), nil
+}
