@@ -59,6 +59,7 @@ type environment struct {
 	data string   // the client's files, and below them all of the controller's and the machines'
 	name string   // of the controller
 	env  []string // of the client's commands, beside this process's own
+	slow bool     // what is waited for takes minutes
 }
 
 // newEnvironment bootstraps. At the test's end everything is killed, and nothing may be left.
@@ -158,6 +159,10 @@ func (e *environment) again(done string, args ...string) {
 func (e *environment) eventually(what string, check func() error) {
 	e.Helper()
 	var err error
+	patience, tick := patience, tick
+	if e.slow {
+		patience, tick = 5*patience, 40*tick
+	}
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(tick) {
 		if err = check(); err == nil {
 			return

@@ -73,3 +73,23 @@ func vmImageFile() (file, alias string, err error) {
 	file = strings.TrimSpace(string(out))
 	return file, "grigri-" + strings.TrimSuffix(filepath.Base(file), ".tar"), nil
 }
+
+// LinkHost links this host with the member's network, where its machines reach it at the address that is returned.
+func (m *Member) LinkHost(tb testing.TB) string {
+	tb.Helper()
+	const address = "10.214.0.254"
+	device := fmt.Sprintf("gl%d", m.pid) // it ends with the member's network
+	for _, args := range [][]string{
+		{"link", "add", device, "type", "veth", "peer", "name", "tohost", "netns", fmt.Sprint(m.pid)},
+		{"addr", "add", address + "/24", "dev", device},
+		{"link", "set", device, "up"},
+	} {
+		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+			tb.Fatalf("ip %s: %v: %s", strings.Join(args, " "), err, out)
+		}
+	}
+	if out, err := m.within("ip", "link", "set", "tohost", "master", "link0", "up").CombinedOutput(); err != nil {
+		tb.Fatalf("link this host: %v: %s", err, out)
+	}
+	return address
+}
