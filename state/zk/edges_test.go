@@ -289,7 +289,10 @@ func TestOneWatchHoweverOftenItIsRead(t *testing.T) {
 		}
 		return len(c.events) == 0
 	})
-	watchers := reflect.ValueOf(c.conn).Elem().FieldByName("watchers")
+	library := reflect.ValueOf(c.conn).Elem()
+	watchers, lock := library.FieldByName("watchers"), (*sync.Mutex)(library.FieldByName("watchersLock").Addr().UnsafePointer())
+	lock.Lock()
+	defer lock.Unlock()
 	channels := 0
 	for it := watchers.MapRange(); it.Next(); {
 		channels += it.Value().Len()
@@ -441,7 +444,7 @@ func TestNamesAreLookedUpAgain(t *testing.T) {
 func TestConnectionsAreSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // where time is what is waited
 		var times []time.Duration
-		cfg := Config{Timeout: 2 * time.Second, Dial: func(context.Context, string, string) (net.Conn, error) {
+		cfg := Config{Servers: []string{"a:1"}, Timeout: 2 * time.Second, Dial: func(context.Context, string, string) (net.Conn, error) {
 			return nil, errors.New("no")
 		}}
 		dial := newWire(cfg).dialer(t.Context())
