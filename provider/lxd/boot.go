@@ -42,23 +42,14 @@ func (p *Provider) boot(ctx context.Context, s *client.InstanceServer, i client.
 			}
 		}
 	}
-	return p.note(ctx, s, i.Name, tagBooted, "yes")
-}
-
-// keyTemplates says for which event LXD has the files of the image's templates, the user data among them, in a virtual machine at its next
-// start, for LXD's agent there to take. LXD forgets it at that start, even if that fails or ends before the agent has taken them.
-const keyTemplates = "volatile.apply_template"
-
-// note writes a key of an instance down, unless it has a value.
-func (p *Provider) note(ctx context.Context, s *client.InstanceServer, name, key, value string) error {
-	now, etag, err := s.GetInstance(ctx, name)
-	if err != nil || now.Config[key] != "" {
+	now, etag, err := s.GetInstance(ctx, i.Name)
+	if err != nil || now.Config[tagBooted] != "" {
 		return err
 	}
 	put := now.Writable()
 	put.Config = maps.Clone(put.Config)
-	put.Config[key] = value
-	op, err := s.UpdateInstance(ctx, name, put, etag)
+	put.Config[tagBooted] = "yes"
+	op, err := s.UpdateInstance(ctx, i.Name, put, etag)
 	if err != nil {
 		return err
 	}

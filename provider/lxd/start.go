@@ -54,7 +54,7 @@ func (p *Provider) start(ctx context.Context, req provider.StartRequest) (provid
 			return p.instance(*i), nil
 		case i.StatusCode != client.Running && i.StatusCode != client.Ready:
 			revived = revived || stateOf(i.Instance) == provider.Stopped
-			err = p.run(ctx, s, i.Instance, req.Enrolled)
+			err = p.run(ctx, s, i.Name)
 		default:
 			if err = p.boot(ctx, s, i.Instance, req.Init.Script, revived && !req.Enrolled); err == nil {
 				return p.instance(*i), nil
@@ -163,17 +163,12 @@ func (w wish) config(req provider.StartRequest) map[string]string {
 }
 
 // run starts the instance, unless it is still being made or started by someone else: then that is waited for.
-func (p *Provider) run(ctx context.Context, s *client.InstanceServer, i client.Instance, enrolled bool) error {
-	busy, err := p.settle(ctx, s, i.Name)
+func (p *Provider) run(ctx context.Context, s *client.InstanceServer, name string) error {
+	busy, err := p.settle(ctx, s, name)
 	if err != nil || busy {
 		return err
 	}
-	if i.Type == client.VM && !enrolled { // it may have been started before in vain; cloud-init runs the script once
-		if err := p.note(ctx, s, i.Name, keyTemplates, "create"); err != nil {
-			return err
-		}
-	}
-	op, err := s.UpdateInstanceState(ctx, i.Name, client.InstanceStatePut{Action: "start", Timeout: -1})
+	op, err := s.UpdateInstanceState(ctx, name, client.InstanceStatePut{Action: "start", Timeout: -1})
 	if err != nil {
 		return err
 	}
