@@ -35,11 +35,12 @@ test: deps $(if $(CI),deps-lxd) build ## run every test; with the race detector 
 	CGO_ENABLED=$(if $(CI),1,0) $(GO) test $(if $(CI),-race) -timeout 40m ./...
 
 test-vm: deps deps-vm build ## run the tests with virtual machines, whose processor is emulated: minutes
-	GRIGRI_TEST_VM=1 $(GO) test -count=1 -v -timeout 60m -p 1 -run VirtualMachineBoots ./provider/lxd ./internal/e2e
+	$(GO) test -tags vm -count=1 -v -timeout 60m -p 1 -run VirtualMachineBoots ./provider/lxd ./internal/e2e
 
 check: ## formatting, vet, and that generated files are up to date
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt -w on these'; exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags vm ./provider/lxd ./internal/e2e
 	$(GO) mod tidy -diff
 	$(GO) test -count=1 -run "Arch|Imports|Source|Reference|Documented" ./internal/arch/ ./cmd/grigri/ ./hooks/serve/
 

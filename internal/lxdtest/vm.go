@@ -10,9 +10,6 @@ import (
 	"testing"
 )
 
-// VMEnv names the variable that has tests with virtual machines run: they are slow.
-const VMEnv = "GRIGRI_TEST_VM"
-
 // VMProfile is a profile that a VMMember has: with it a virtual machine starts that nobody has signed.
 const VMProfile = "unsigned"
 
@@ -27,9 +24,6 @@ var vmimageScript []byte
 // and starts the machine again. It has what a Member that serves has, and the image of Debian for virtual machines, by the alias vmImage.
 func VMMember(tb testing.TB) (m *Member, vmImage string) {
 	tb.Helper()
-	if os.Getenv(VMEnv) == "" {
-		tb.Skip("slow: set " + VMEnv + "=1, or run make test-vm")
-	}
 	need(tb)
 	for _, name := range []string{"qemu-system-x86_64", "qemu-img", "mcopy", "mkfs.vfat", "sfdisk", "objcopy"} {
 		if _, err := exec.LookPath(name); err != nil {

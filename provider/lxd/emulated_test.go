@@ -1,3 +1,5 @@
+//go:build vm
+
 package lxd_test
 
 import (
