@@ -13,7 +13,7 @@ import (
 // A fault is a rule of the order of hooks, broken on purpose.
 type fault breaktest.Fault
 
-// faults is what the scenarios and the properties must not let through: rules of the order of hooks.
+// faults is what the scenarios must not let through: rules of the order of hooks. Lives at random notice most of them too, by chance.
 func faults() []fault {
 	return []fault{
 		{"nothing comes between config-changed and start", "agent/resolve/next.go", "case l.Queued != \"\":\n\t\treturn run(hooks.Kind(l.Queued))", "case l.Queued != \"\" && len(r.Tasks) == 0:\n\t\treturn run(hooks.Kind(l.Queued))"},
@@ -90,25 +90,20 @@ func faults() []fault {
 	}
 }
 
-// Each of the faults is lived with, and the scenarios or the properties must then fail.
+// Each of the faults is lived with, and the scenarios must then fail.
 func TestBrokenRulesAreCaught(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs the package's tests once a fault")
 	}
 	program := breaktest.Build(t, "../..", faults())
 	fail := func(t *testing.T, rule string) bool {
-		for _, tests := range []string{"^(TestScenarios|TestFirstDeploy)$", "^(TestAnyLifeIsInOrderAndSettles|TestObserver|TestObserverOfTheMachine)$"} {
-			cmd := exec.Command(program, "-test.run", tests, "-rapid.shrinktime", "0s", "-rapid.nofailfile")
-			cmd.Env = breaktest.Env(rule)
-			out, err := cmd.CombinedOutput()
-			if err != nil && strings.Contains(string(out), "--- FAIL") {
-				return true
-			}
-			if err != nil {
-				t.Fatalf("it was to fail in order: %v\n%s", err, out)
-			}
+		cmd := exec.Command(program, "-test.run", "^(TestScenarios|TestFirstDeploy)$")
+		cmd.Env = breaktest.Env(rule)
+		out, err := cmd.CombinedOutput()
+		if err != nil && !strings.Contains(string(out), "--- FAIL") {
+			t.Fatalf("it was to fail in order: %v\n%s", err, out)
 		}
-		return false
+		return err != nil
 	}
 	if fail(t, "") {
 		t.Fatal("they fail when nothing is broken")
