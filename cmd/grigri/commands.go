@@ -58,6 +58,7 @@ func (c *cli) addCommands(root *cobra.Command) {
 		c.showUnitCommand(),
 		c.showApplicationCommand(),
 		c.statusCommand(),
+		c.waitForCommand(),
 		c.debugLogCommand(),
 		c.sshCommand(),
 		c.scpCommand(),

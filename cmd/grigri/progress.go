@@ -31,10 +31,24 @@ func (p *progress) say(format string, args ...any) {
 	}
 	p.last = text
 	if p.terminal {
-		fmt.Fprintf(p.c.errw, "\r\x1b[K%s (%d s)", text, int(time.Since(p.begun).Seconds()))
+		text, end := []rune(text), fmt.Sprintf(" (%d s)", int(time.Since(p.begun).Seconds()))
+		if room := p.width() - len(end) - 1; len(text) > room {
+			text = append(text[:max(room-3, 0)], []rune("...")...)
+		}
+		fmt.Fprintf(p.c.errw, "\r\x1b[K%s%s", string(text), end)
 		return
 	}
 	fmt.Fprintln(p.c.errw, text)
+}
+
+// width is how many characters the terminal has in a line: a line that changes must not be longer.
+func (p *progress) width() int {
+	if f, ok := p.c.errw.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			return width
+		}
+	}
+	return 80
 }
 
 // end leaves the line as it is.

@@ -17,6 +17,19 @@ import (
 // ErrNoAnswer is wrapped by errors that mean that no controller was reached.
 var ErrNoAnswer = errors.New("does not answer")
 
+// Passing says whether err may pass by itself: the controller was not reached, its answer was cut off, or it cannot answer just now.
+// A controller that says no, or is not the right one, does not.
+func Passing(err error) bool {
+	var answer *userapi.Error
+	if errors.As(err, &answer) {
+		return answer.Code == userapi.Unavailable
+	}
+	var unknown x509.UnknownAuthorityError
+	var host x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	return err != nil && !errors.As(err, &unknown) && !errors.As(err, &host) && !errors.As(err, &invalid)
+}
+
 // transient says whether the same request may be answered a little later.
 func transient(err error) bool {
 	var e *userapi.Error

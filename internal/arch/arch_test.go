@@ -95,6 +95,7 @@ var may = map[string]string{
 	"internal/programs":           "internal/initscript internal/pki",
 	"internal/pycharms":           "hooks/run internal/pyenv",
 	"internal/pyenv":              "",
+	"internal/query":              "",
 	"internal/ram":                "",
 	"internal/reaper":             "",
 	"internal/sim":                "agent/commands agent/resolve agent/unit charm controller/leader hooks hooks/run provider relation state state/coord state/memory",
@@ -110,7 +111,7 @@ var may = map[string]string{
 	"internal/bench":              "*",
 	"internal/bench/scale":        "*",
 	"internal/lxdtest/lxdenv":     "internal/lxdtest",
-	"cmd/grigri":                  "charm charm/unpack controller/archive controller/client controller/status internal/agentapi internal/bundle internal/install internal/manual internal/programs internal/sshhost internal/userapi internal/userfile internal/version provider provider/all relation state",
+	"cmd/grigri":                  "charm charm/unpack controller/archive controller/client controller/status internal/agentapi internal/bundle internal/install internal/manual internal/programs internal/query internal/sshhost internal/userapi internal/userfile internal/version provider provider/all relation state",
 	"cmd/grigrid":                 "controller internal/install internal/pki internal/programs internal/supervise internal/userapi internal/userfile internal/version provider provider/all state state/zk state/zkserver",
 	"cmd/grigri-agent":            "agent/commands agent/debug agent/enroll agent/machine internal/pki internal/programs internal/reaper internal/version state state/zk",
 	"cmd/hooktool":                "hooks/tool",
@@ -120,7 +121,7 @@ var may = map[string]string{
 
 // pure is the packages that touch nothing: no files, network, processes, goroutines or clock.
 var pure = []string{"charm", "provider", "relation", "state", "hooks", "hooks/wire", "agent/resolve", "controller/plan", "controller/status",
-	"internal/agentapi", "internal/bundle", "internal/initscript", "internal/userapi", "internal/userfile", "internal/version", "internal/yamltext"}
+	"internal/agentapi", "internal/bundle", "internal/initscript", "internal/query", "internal/userapi", "internal/userfile", "internal/version", "internal/yamltext"}
 
 var impure = []string{"os", "os/exec", "net", "net/http", "syscall", "log", "log/slog", "sync", "math/rand", "math/rand/v2", "crypto/rand"}
 
