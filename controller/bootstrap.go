@@ -30,6 +30,7 @@ type BootstrapConfig struct {
 	Addresses []string          // host:port of its API
 	Admin     string            // the first user; "admin" if empty
 	Config    map[string]string // settings of the controllers' own model
+	Defaults  map[string]string // of all models in Cloud
 	Now       time.Time
 
 	UUID       string               // empty: a new one
@@ -71,6 +72,10 @@ func Bootstrap(c BootstrapConfig) (Bootstrapped, Secrets, error) {
 	if err != nil {
 		return Bootstrapped{}, Secrets{}, err
 	}
+	defaults, err := api.CheckModelDefaults(c.Defaults)
+	if err != nil {
+		return Bootstrapped{}, Secrets{}, fmt.Errorf("model defaults: %w", err)
+	}
 	secrets, err := NewSecrets(c.Name, c.Now)
 	if err != nil {
 		return Bootstrapped{}, Secrets{}, err
@@ -89,6 +94,7 @@ func Bootstrap(c BootstrapConfig) (Bootstrapped, Secrets, error) {
 	}
 	f := founding{Host: c.Host, Founding: state.Founding{
 		Cloud:      c.Definition,
+		Defaults:   defaults,
 		Controller: state.Controller{UUID: out.UUID, Name: c.Name, Cloud: c.Cloud, Region: c.Region, Version: version.Grigri, CA: out.CA, Created: c.Now},
 		Admin:      state.User{Name: c.Admin, Hash: string(hash), Created: c.Now, Superior: true},
 		Model:      state.NewModel{UUID: out.Model, Config: config},

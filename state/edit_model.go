@@ -17,7 +17,8 @@ const ControllerModel = "controller"
 type Founding struct {
 	Controller Controller
 	Admin      User
-	Model      NewModel // the controllers' own; Name and Owner are filled in
+	Model      NewModel    // the controllers' own; Name and Owner are filled in
+	Defaults   ModelConfig // of all models in the controllers' own cloud
 
 	Cloud      provider.Cloud    // the controllers' own; zero: one that is of the type that its name is
 	Credential *SealedCredential // of the first user for it; nil: it needs none
@@ -54,7 +55,11 @@ func Bootstrap(ctx context.Context, r Reader, by By, f Founding) (Txn, error) {
 		f.Model.Credential = NewCredentialName(c.Owner, c.Name)
 		t.Create(CredentialPath(f.Cloud.Name, f.Model.Credential), c)
 	}
-	f.Model.make(&t, by)
+	defaults := ModelDefaults{Controller: f.Defaults}
+	if len(f.Defaults) > 0 {
+		t.Create(DefaultsPath(f.Cloud.Name), defaults)
+	}
+	f.Model.make(&t, by, defaults)
 	by.record(&t, f.Model.UUID, "bootstrap", f.Controller.Name)
 	return t, nil
 }
@@ -89,19 +94,30 @@ func AddModel(ctx context.Context, r Reader, by By, n NewModel) (Txn, Model, err
 	if err := CheckPlace(ctx, r, &t, Place{n.Cloud, n.Region, n.Credential}); err != nil {
 		return Txn{}, Model{}, err
 	}
-	model := n.make(&t, by)
+	defaults, err := ReadIf[ModelDefaults](ctx, r, DefaultsPath(n.Cloud))
+	if err != nil {
+		return Txn{}, Model{}, fmt.Errorf("add model %q: %w", n.Name, err)
+	}
+	if defaults.Exists() { // otherwise it is the leader who sees those that come just now
+		t.Check(defaults.Path, defaults.Version)
+	}
+	model := n.make(&t, by, defaults.Value)
 	by.record(&t, n.UUID, "add-model", n.Name)
 	t.Tell(n.UUID, TicketModel, "")
 	return t, model, nil
 }
 
-func (n NewModel) make(t *Txn, by By) Model {
+func (n NewModel) make(t *Txn, by By, d ModelDefaults) Model {
 	m := n.UUID
 	model := Model{UUID: m, Name: n.Name, Owner: n.Owner, Cloud: n.Cloud, Region: n.Region, Credential: n.Credential, Created: by.Now}
 	n.Addresses.Name = n.Name
 	t.Create(ModelNamePath(n.Owner, n.Name), m)
 	t.Create(m.Path(), model)
-	t.Create(m.ConfigPath(), n.Config)
+	config, from := d.Under(n.Config, n.Region)
+	t.Create(m.ConfigPath(), config)
+	if len(from) > 0 {
+		t.Create(m.InheritedPath(), from)
+	}
 	t.Create(m.ConstraintsPath(), n.Constraints)
 	t.Create(m.AddressesPath(), n.Addresses)
 	for _, path := range m.Directories() {
@@ -155,26 +171,29 @@ func aliveModel(ctx context.Context, r Reader, t *Txn, m ModelID) (Model, error)
 	return rec.Value, nil
 }
 
-// SetModelConfig changes settings of the model: those in set get new values, those in reset lose theirs.
-// Which settings there are, and of which form, is the caller's to check.
+// SetModelConfig changes settings of the model: those in set get new values, those in reset lose theirs, and are again what the
+// defaults of the model's cloud say. Which settings there are, and of which form, is the caller's to check.
 func SetModelConfig(ctx context.Context, r Reader, m ModelID, by By, set ModelConfig, reset []string) (Txn, ModelConfig, error) {
 	var t Txn
-	rec, err := Read[ModelConfig](ctx, r, m.ConfigPath())
+	model, err := Read[Model](ctx, r, m.Path())
 	if err != nil {
 		return t, nil, missing(err, "model", string(m))
 	}
-	config := maps.Clone(rec.Value)
-	if config == nil {
-		config = ModelConfig{}
+	s, err := readSettings(ctx, r, m)
+	if err != nil {
+		return t, nil, err
 	}
-	for _, key := range reset {
-		delete(config, key)
+	defaults, err := ReadIf[ModelDefaults](ctx, r, DefaultsPath(model.Value.Cloud))
+	if err != nil {
+		return t, nil, fmt.Errorf("read the defaults of models in cloud %q: %w", model.Value.Cloud, err)
 	}
-	maps.Copy(config, set)
-	if maps.Equal(config, rec.Value) {
+	config := s.put(&t, defaults.Value, model.Value.Region, s.from.Value.Own(s.config.Value).changed(set, reset))
+	if len(t.Ops) == 0 {
 		return t, config, nil
 	}
-	t.Set(m.ConfigPath(), config, rec.Version)
+	if defaults.Exists() {
+		t.Check(defaults.Path, defaults.Version)
+	}
 	by.record(&t, m, "model-config", keys(slices.Sorted(maps.Keys(set)), reset))
 	t.Tell(m, TicketModel, "")
 	return t, config, nil

@@ -73,7 +73,7 @@ type Model struct {
 	End
 }
 
-// A ModelConfig is the model's settings, as text: only those that a user has set.
+// A ModelConfig is the model's settings, as text: those that a user has set, and those of its cloud's ModelDefaults.
 type ModelConfig map[string]string
 
 // NoProxy is the settings no-proxy and juju-no-proxy of a model whose user has not set them.

@@ -35,13 +35,16 @@ type bootstrapped struct {
 	Version   string   `json:"version"`
 }
 
+// apiPort is the one setting that bootstrap takes which is the controller's, and not its model's.
+const apiPort = "api-port"
+
 var controllerName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9.-]*$`)
 
 func (c *cli) bootstrapCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "bootstrap [cloud[/region] [name]]", Short: "Make a controller.", Args: argCount(0, 2, ""),
 		Long: "Make a controller. The cloud \"local\" is this host: the controller, its ZooKeeper and all machines are processes\nin directories below the client's own files, each machine with a loopback address of its own.\n\nIn every other cloud the controller and its ZooKeeper are on a machine of their own, machine 0 of the model \"controller\". With manual/user@host it is\na host that you have, reached over ssh. A bootstrap that fails or is interrupted leaves no instance behind, unless --keep-broken says so."}
 	f := cmd.Flags()
-	config := f.StringArray("config", nil, "a setting of the controller or of its model: key=value")
+	config := f.StringArray("config", nil, "a setting of the controller or of its model: key=value, or a YAML file of such")
 	noSwitch := f.Bool("no-switch", false, "do not make it the controller in focus")
 	zookeeper := f.String("zookeeper", "", "use this ZooKeeper ensemble, host:port,..., instead of one of its own")
 	zkCA := f.String("zookeeper-ca", "", "the file of the certificate authority of the ensemble")
@@ -60,10 +63,9 @@ func (c *cli) bootstrapCommand() *cobra.Command {
 	to := f.String("to", "", "where in the cloud the machine is to be: zone=a")
 	keepBroken := f.Bool("keep-broken", false, "leave the machine of a bootstrap that failed, to look at it")
 	keys := c.loginFlags(cmd)
-	for _, name := range []string{"model-default", "storage-pool"} {
-		f.StringArray(name, nil, "accepted for compatibility: a controller on this host needs none")
-		_ = f.MarkHidden(name)
-	}
+	defaults := f.StringArray("model-default", nil, "a setting of all models in the controller's cloud that is not set for them: key=value, or a YAML file of such")
+	f.StringArray("storage-pool", nil, "accepted for compatibility: a controller on this host needs none")
+	_ = f.MarkHidden("storage-pool")
 	for _, name := range []string{"metadata-source", "agent-version"} {
 		f.String(name, "", "accepted for compatibility: a controller on this host needs none")
 		_ = f.MarkHidden(name)
@@ -91,19 +93,22 @@ func (c *cli) bootstrapCommand() *cobra.Command {
 		b := bootstrap{c: c, name: name, cloud: cloud, noSwitch: *noSwitch, daemonFlags: map[string]string{
 			"zookeeper": *zookeeper, "zookeeper-ca": *zkCA, "zookeeper-cert": *zkCert, "zookeeper-key": *zkKey,
 			"zookeeper-server-name": *zkName, "zookeeper-installation": *installation, "java": *java}}
-		settings, err := splitPairs(*config)
+		settings, err := settingsOf(*config, "")
 		if err != nil {
 			return err
 		}
 		b.config = settings
+		if b.defaults, err = settingsOf(*defaults, ""); err != nil {
+			return err
+		}
+		if port, ok := settings[apiPort]; ok {
+			if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+				return usagef("%s: %q is no port", apiPort, port)
+			}
+		}
 		b.keepBroken = *keepBroken
 		if cloud == "local" {
 			return b.run(cmd.Context())
-		}
-		if port, ok := settings["api-port"]; ok {
-			if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-				return usagef("api-port: %q is no port", port)
-			}
 		}
 		b.remote = &remote{c: c, base: *base, placement: *to, login: keys}
 		model, err := constraintsOf(*constraints)
@@ -130,7 +135,8 @@ type bootstrap struct {
 	c        *cli
 	name     string
 	cloud    string
-	config   map[string]string
+	config   map[string]string // of the controller and of its own model
+	defaults map[string]string // of all models in its cloud
 	noSwitch bool
 
 	keepBroken bool
@@ -191,14 +197,24 @@ func (b *bootstrap) make(ctx context.Context, daemon string, p *progress) error 
 	}
 	p.say("making its keys and its tree")
 	result := filepath.Join(b.dir, "bootstrap.json")
-	args := []string{"bootstrap", "--data-dir", b.dir, "--name", b.name, "--cloud", b.cloud, "--listen", "127.0.0.1:0", "--result", result}
+	port := "0"
+	if p, ok := b.config[apiPort]; ok {
+		port = p
+	}
+	args := []string{"bootstrap", "--data-dir", b.dir, "--name", b.name, "--cloud", b.cloud, "--listen", "127.0.0.1:" + port, "--result", result}
 	for flag, v := range b.daemonFlags {
 		if v != "" {
 			args = append(args, "--"+flag, v)
 		}
 	}
 	for k, v := range b.config {
+		if k == apiPort {
+			continue
+		}
 		args = append(args, "--config", k+"="+v)
+	}
+	for k, v := range b.defaults {
+		args = append(args, "--model-default", k+"="+v)
 	}
 	var said bytes.Buffer
 	cmd := exec.CommandContext(ctx, daemon, args...)

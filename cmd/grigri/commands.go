@@ -30,6 +30,8 @@ func (c *cli) addCommands(root *cobra.Command) {
 		c.showModelCommand(),
 		c.addModelCommand(),
 		c.modelConfigCommand(),
+		c.modelDefaultsCommand(),
+		c.controllerConfigCommand(),
 		c.destroyModelCommand(),
 		c.destroyControllerCommand(),
 		c.killControllerCommand(),

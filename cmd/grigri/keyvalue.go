@@ -87,10 +87,10 @@ func settingsFile(data []byte, name, application string) (map[string]string, err
 	out := map[string]string{}
 	for k, n := range top {
 		switch {
-		case n.Kind == yaml.MappingNode:
+		case n.Kind == yaml.MappingNode && application != "":
 			return nil, fmt.Errorf("%s has settings for %q and none for %q", name, k, application)
 		case n.Kind != yaml.ScalarNode:
-			return nil, fmt.Errorf("%s: the value of %q must be one value, not a list", name, k)
+			return nil, fmt.Errorf("%s: the value of %q must be one value, not a list or a map", name, k)
 		case n.Tag == "!!null":
 			continue
 		}

@@ -21,22 +21,7 @@ func (c *cli) modelConfigCommand() *cobra.Command {
 	cmd.Flags().Bool("ignore-read-only-fields", false, "accepted for compatibility")
 	colourFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		var keys, words []string
-		for _, a := range args {
-			if strings.Contains(a, "=") {
-				words = append(words, a)
-			} else {
-				keys = append(keys, a)
-			}
-		}
-		changes := len(words) > 0 || *reset != "" || *file != ""
-		if len(keys) > 0 && changes {
-			return usagef("cannot show a setting and change settings at once")
-		}
-		if len(keys) > 1 {
-			return usagef("can only show one setting, or all")
-		}
-		set, err := c.settings(words, *file, "")
+		want, err := c.asked(args, *reset, *file)
 		if err != nil {
 			return err
 		}
@@ -44,23 +29,21 @@ func (c *cli) modelConfigCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if changes {
-			warnings, err := m.SetConfig(cmd.Context(), userapi.Settings{Set: set, Reset: splitCommas(*reset)})
-			for _, w := range warnings {
-				fmt.Fprintf(c.errw, "WARNING %s\n", w)
-			}
+		if want.changes {
+			warnings, err := m.SetConfig(cmd.Context(), want.settings)
+			c.warn(warnings)
 			return err
 		}
 		config, err := m.Config(cmd.Context())
 		if err != nil {
 			return err
 		}
-		if len(keys) == 1 {
-			s, ok := config[keys[0]]
+		if want.key != "" {
+			s, ok := config[want.key]
 			if !ok {
-				return fmt.Errorf("%q is not a key of the currently targeted model", keys[0])
+				return fmt.Errorf("%q is not a key of the currently targeted model", want.key)
 			}
-			config = map[string]userapi.ModelSetting{keys[0]: s}
+			config = map[string]userapi.ModelSetting{want.key: s}
 		}
 		var data any = config
 		if o.format == "yaml" {
@@ -71,8 +54,8 @@ func (c *cli) modelConfigCommand() *cobra.Command {
 			data = lower
 		}
 		return o.write(data, func(w io.Writer) error {
-			if len(keys) == 1 {
-				_, err := fmt.Fprintln(w, config[keys[0]].Value)
+			if want.key != "" {
+				_, err := fmt.Fprintln(w, config[want.key].Value)
 				return err
 			}
 			rows := [][]string{{"Attribute", "From", "Value"}}
@@ -84,4 +67,41 @@ func (c *cli) modelConfigCommand() *cobra.Command {
 		})
 	}
 	return cmd
+}
+
+// An asking is what a user wants of settings: to see all of them or the one of key, or to change some.
+type asking struct {
+	key      string
+	changes  bool
+	settings userapi.Settings
+}
+
+// asked reads the words of a command that shows and changes settings: KEY or KEY=VALUE, and what the flags --reset and --file say.
+func (c *cli) asked(args []string, reset, file string) (asking, error) {
+	var keys, words []string
+	for _, a := range args {
+		if strings.Contains(a, "=") {
+			words = append(words, a)
+		} else {
+			keys = append(keys, a)
+		}
+	}
+	want := asking{changes: len(words) > 0 || reset != "" || file != ""}
+	switch {
+	case len(keys) > 0 && want.changes:
+		return want, usagef("cannot show a setting and change settings at once")
+	case len(keys) > 1:
+		return want, usagef("can only show one setting, or all")
+	case len(keys) == 1:
+		want.key = keys[0]
+	}
+	set, err := c.settings(words, file, "")
+	want.settings = userapi.Settings{Set: set, Reset: splitCommas(reset)}
+	return want, err
+}
+
+func (c *cli) warn(warnings []string) {
+	for _, w := range warnings {
+		fmt.Fprintf(c.errw, "WARNING %s\n", w)
+	}
 }

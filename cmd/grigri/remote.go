@@ -300,14 +300,14 @@ func (r *remote) installation(b *bootstrap, daemon string, p *progress) install.
 	settings := map[string]string{}
 	port := 0
 	for k, v := range b.config {
-		if k == "api-port" {
+		if k == apiPort {
 			port, _ = strconv.Atoi(v) // it was checked
 			continue
 		}
 		settings[k] = v
 	}
 	return install.Config{Host: r.host, Name: b.name, UUID: r.entry.UUID, Model: r.model, Definition: d, Files: programFiles(daemon), Plugin: r.plugin, Arch: runtime.GOARCH, Addresses: r.addresses(),
-		Port: port, Settings: settings, Flags: b.daemonFlags, Say: func(step string) { p.say("%s", step) }, Begun: func() { r.started = true }, Now: time.Now}
+		Port: port, Settings: settings, Defaults: b.defaults, Flags: b.daemonFlags, Say: func(step string) { p.say("%s", step) }, Begun: func() { r.started = true }, Now: time.Now}
 }
 
 // newUUID is a random UUID, RFC 9562 version 4.

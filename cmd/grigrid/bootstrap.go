@@ -32,6 +32,7 @@ type bootstrap struct {
 	dir, result string
 	config      config
 	settings    map[string]string
+	defaults    map[string]string
 	zkCA        string
 	zkCert      string
 	zkKey       string
@@ -42,7 +43,7 @@ type bootstrap struct {
 func bootstrapCommand() *cobra.Command {
 	var b bootstrap
 	var servers string
-	var settings []string
+	var settings, defaults []string
 	cmd := &cobra.Command{Use: "bootstrap", Short: "Make a controller in a directory.", Args: cobra.NoArgs,
 		Long: "Make a controller in a directory: its keys, its first user, its configuration. \"grigrid run\" then starts it.\nWhat cannot work is found now. A bootstrap that does not succeed leaves nothing behind.\n\nAn ensemble given with --zookeeper serves TLS with client certificates, has X509AuthenticationProvider.superUser set to the\nname in --zookeeper-cert, CN=controller,O=grigri, and must trust ca.pem in the data directory, which issues the machines' certificates."}
 	f := cmd.Flags()
@@ -64,15 +65,15 @@ func bootstrapCommand() *cobra.Command {
 	f.StringVar(&b.config.ZooKeeper.Installation, "zookeeper-installation", "", "a directory with ZooKeeper's jars; Debian's if empty")
 	f.StringVar(&b.config.ZooKeeper.Java, "java", "", "the program java; from PATH if empty")
 	f.StringArrayVar(&settings, "config", nil, "a setting of the controllers' own model: key=value")
+	f.StringArrayVar(&defaults, "model-default", nil, "a setting of all models in the controllers' own cloud that is not set for them: key=value")
 	f.StringVar(&b.result, "result", "", "the file for what a user needs to log in, with his password")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		b.settings = map[string]string{}
-		for _, s := range settings {
-			k, v, ok := strings.Cut(s, "=")
-			if !ok || k == "" {
-				return fmt.Errorf("--config %q: expected key=value; %w", s, errUsage)
-			}
-			b.settings[k] = v
+		var err error
+		if b.settings, err = pairs("--config", settings); err != nil {
+			return err
+		}
+		if b.defaults, err = pairs("--model-default", defaults); err != nil {
+			return err
 		}
 		if servers != "" {
 			b.config.ZooKeeper.Servers = strings.Split(servers, ",")
@@ -86,6 +87,19 @@ func bootstrapCommand() *cobra.Command {
 		return nil
 	}
 	return cmd
+}
+
+// pairs is the words, each key=value.
+func pairs(flag string, words []string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, w := range words {
+		k, v, ok := strings.Cut(w, "=")
+		if !ok || k == "" {
+			return nil, fmt.Errorf("%s %q: expected key=value; %w", flag, w, errUsage)
+		}
+		out[k] = v
+	}
+	return out, nil
 }
 
 // given is the text, if there is any.
@@ -162,7 +176,7 @@ func (b *bootstrap) run(ctx context.Context) (err error) {
 		return err
 	}
 	conf := controller.BootstrapConfig{Dir: b.dir, Name: b.config.Name, Cloud: b.config.Cloud, Region: b.config.Region,
-		Addresses: b.config.Advertise, Config: b.settings, Now: time.Now().UTC(), UUID: b.config.UUID, Model: state.ModelID(b.model)}
+		Addresses: b.config.Advertise, Config: b.settings, Defaults: b.defaults, Now: time.Now().UTC(), UUID: b.config.UUID, Model: state.ModelID(b.model)}
 	if err := b.define(&conf); err != nil {
 		return err
 	}

@@ -90,7 +90,11 @@ func showModelConfig(ctx context.Context, s *Server, q *request) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the settings of model %s: %w", q.model.Name, err)
 	}
-	return modelSettings(q.model, rec.Value, version.Juju), nil
+	from, err := state.ReadIf[state.Inherited](ctx, s.Store, q.model.UUID.InheritedPath())
+	if err != nil {
+		return nil, fmt.Errorf("read where the settings of model %s come from: %w", q.model.Name, err)
+	}
+	return modelSettings(q.model, rec.Value, from.Value, version.Juju), nil
 }
 
 func setModelConfig(ctx context.Context, s *Server, q *request) (any, error) {

@@ -191,8 +191,17 @@ func (s setting) typed(text string) (any, error) {
 	return text, nil
 }
 
+// shown is the text as users are shown it: typed, if it can be.
+func (s setting) shown(text string) any {
+	value, err := s.typed(text)
+	if err != nil {
+		return text
+	}
+	return value
+}
+
 // modelSettings is all settings of the model with where each comes from.
-func modelSettings(m state.Model, set state.ModelConfig, agentVersion string) map[string]userapi.ModelSetting {
+func modelSettings(m state.Model, set state.ModelConfig, from state.Inherited, agentVersion string) map[string]userapi.ModelSetting {
 	out := map[string]userapi.ModelSetting{}
 	known := map[string]setting{}
 	for _, s := range settings() {
@@ -203,11 +212,11 @@ func modelSettings(m state.Model, set state.ModelConfig, agentVersion string) ma
 		out[key] = userapi.ModelSetting{Value: value, Source: "model"}
 	}
 	for key, text := range set {
-		value, err := known[key].typed(text)
-		if err != nil {
-			value = text
+		source := "model"
+		if inherited, ok := from[key]; ok {
+			source = inherited
 		}
-		out[key] = userapi.ModelSetting{Value: value, Source: "model"}
+		out[key] = userapi.ModelSetting{Value: known[key].shown(text), Source: source}
 	}
 	return out
 }

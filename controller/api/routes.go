@@ -16,6 +16,10 @@ func Routes() []Route {
 		{Pattern: userapi.UploadProgramsRoute, Access: Admin, Handle: uploadPrograms, Patient: true},
 		{Pattern: userapi.UpgradeControllerRoute, Access: Admin, Handle: upgradeController},
 
+		{Pattern: userapi.ControllerConfigRoute, Access: Reader, Handle: showControllerConfig},
+		{Pattern: userapi.ModelDefaultsRoute, Access: Reader, Handle: showModelDefaults},
+		{Pattern: userapi.SetModelDefaultsRoute, Access: Admin, Handle: setModelDefaults},
+
 		{Pattern: userapi.CloudsRoute, Access: Reader, Handle: listClouds},
 		{Pattern: userapi.AddCloudRoute, Access: Admin, Handle: addCloud},
 		{Pattern: userapi.CloudRoute, Access: Reader, Handle: showCloud},

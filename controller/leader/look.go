@@ -50,7 +50,7 @@ func (l *Leader) lookModel(ctx context.Context, it item) error {
 	if rec.Value.Life == state.Alive {
 		l.enqueueHosts(m) // its settings may have changed
 		l.enqueueAbsent(m)
-		return nil
+		return l.inherit(ctx, rec.Value)
 	}
 	var lists [5][]string
 	things := 0

@@ -59,6 +59,7 @@ type Config struct {
 	Addresses  []string          // at which the host is known to be reached
 	Port       int               // of the API; zero: APIPort
 	Settings   map[string]string // of the controllers' own model
+	Defaults   map[string]string // of all models in its cloud
 	Flags      map[string]string // of grigrid bootstrap, those that are not empty
 	Say        func(step string)
 	Begun      func() // called when from here on there is something for Remove to take away
@@ -224,6 +225,9 @@ func (c Config) bootstrap(ctx context.Context, f facts) ([]byte, error) {
 	}
 	for _, k := range slices.Sorted(maps.Keys(c.Settings)) {
 		args = append(args, "--config", k+"="+c.Settings[k])
+	}
+	for _, k := range slices.Sorted(maps.Keys(c.Defaults)) {
+		args = append(args, "--model-default", k+"="+c.Defaults[k])
 	}
 	for i, a := range args {
 		args[i] = quote(a)

@@ -77,7 +77,7 @@ type Model struct {
 // A ModelSetting is one setting of a model. Its JSON names are those of juju's model-config.
 type ModelSetting struct {
 	Value  any    `json:"Value"`
-	Source string `json:"Source"` // default or model
+	Source string `json:"Source"` // default, controller, region or model
 }
 
 // AddMachines asks for N machines that are alike.
