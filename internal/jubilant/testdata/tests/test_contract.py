@@ -71,6 +71,7 @@ remove-unit nosuch/0 --no-prompt | resolved nosuch/0 | resources nosuch | retry-
 show-action nosuch x | show-action probe nosuch | show-application nosuch | show-cloud nosuch --client | show-controller nosuch | show-credential nosuch x | show-machine 99 | show-model nosuch | show-operation 999
 show-secret nosuch | show-storage data/9 | show-task 999 | show-unit nosuch/0 | show-unit probe/9 | ssh nosuch/0 true | ssh 99 true | switch nosuch | unregister nosuch --no-prompt
 update-credential nosuch x --client | update-secret nosuch word=b | update-storage-pool nosuch a=b | update-cloud nosuch --client -f /dev/null | status -m nosuch | models -c nosuch | whoami -c nosuch
+model-defaults nosuch | model-defaults --cloud nosuch | model-defaults --region nosuch test-mode=true | model-defaults -c nosuch | controller-config nosuch | controller-config nosuch=1 | controller-config -c nosuch
 debug-log -m nosuch --no-tail | machines -m nosuch | storage -m nosuch | secrets -m nosuch | operations -m nosuch | export-bundle -m nosuch | upgrade-model -m nosuch | model-constraints -m nosuch
 """
 
@@ -87,6 +88,7 @@ actions probe | actions probe --schema | cancel-task | clouds | config probe | c
 model-constraints | models | operations | payloads | regions local | resources probe | run probe/0 echo | secrets | show-application probe | show-cloud local | show-controller jub | show-credential
 show-machine 0 | show-model | show-operation 1 | show-secret known | show-secret known --reveal | show-secret known --revisions | show-storage data/0 | show-task 2 | show-unit probe/0 | status | status probe/0 | status nosuch
 storage | storage --filesystem | storage --volume | storage-pools | version | version --all | whoami
+model-defaults | model-defaults test-mode | controller-config | wait-for unit probe/0
 """
 
 
