@@ -69,7 +69,9 @@ func TestScripts(t *testing.T) {
 					return err
 				}
 				if strings.HasPrefix(string(script), "# own controller") {
-					e.Setenv("GRIGRI_DATA", shortDir(e.T().(testing.TB)))
+					own := shortDir(e.T().(testing.TB))
+					e.Setenv("GRIGRI_DATA", own)
+					e.Defer(func() { killLeft(e.T().(testing.TB), program{bin: bin, env: append(os.Environ(), env[0], "GRIGRI_DATA="+own)}, own) })
 					return nil
 				}
 				model := fmt.Sprintf("m%d", models.Add(1))
@@ -93,6 +95,17 @@ func TestScripts(t *testing.T) {
 			Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "charmfile": charmFile, "awaitfile": awaitFile, "awaitout": awaitOut},
 		})
 	})
+}
+
+// killLeft ends the controllers that a script has left in the data directory; only one that has failed may.
+func killLeft(t testing.TB, c program, data string) {
+	left, _ := os.ReadDir(filepath.Join(data, "controllers"))
+	for _, l := range left {
+		out, err := c.run("kill-controller", l.Name(), "--no-prompt", "--timeout", "60s")
+		if err != nil || !t.Failed() {
+			t.Errorf("it leaves controller %s: %v\n%s", l.Name(), err, out)
+		}
+	}
 }
 
 func scriptName(test string) string { return test[strings.LastIndexByte(test, '/')+1:] }
