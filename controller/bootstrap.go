@@ -29,7 +29,7 @@ type BootstrapConfig struct {
 	Region    string
 	Addresses []string          // host:port of its API
 	Admin     string            // the first user; "admin" if empty
-	Config    map[string]string // settings of the controllers' own model
+	Config    map[string]string // settings of the controllers, and of their own model
 	Defaults  map[string]string // of all models in Cloud
 	Now       time.Time
 
@@ -68,7 +68,7 @@ func Bootstrap(c BootstrapConfig) (Bootstrapped, Secrets, error) {
 	if c.Admin == "" {
 		c.Admin = "admin"
 	}
-	config, err := api.CheckModelConfig(c.Config)
+	settings, config, err := api.SplitConfig(c.Config)
 	if err != nil {
 		return Bootstrapped{}, Secrets{}, err
 	}
@@ -95,6 +95,7 @@ func Bootstrap(c BootstrapConfig) (Bootstrapped, Secrets, error) {
 	f := founding{Host: c.Host, Founding: state.Founding{
 		Cloud:      c.Definition,
 		Defaults:   defaults,
+		Settings:   settings,
 		Controller: state.Controller{UUID: out.UUID, Name: c.Name, Cloud: c.Cloud, Region: c.Region, Version: version.Grigri, CA: out.CA, Created: c.Now},
 		Admin:      state.User{Name: c.Admin, Hash: string(hash), Created: c.Now, Superior: true},
 		Model:      state.NewModel{UUID: out.Model, Config: config},

@@ -80,6 +80,7 @@ func Run(ctx context.Context, c Config) error {
 	})
 	g.Go(func() error { return d.stand(ctx) })
 	g.Go(func() error { return d.tidy(ctx) })
+	g.Go(func() error { return d.heed(ctx) })
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}

@@ -19,6 +19,7 @@ type Founding struct {
 	Admin      User
 	Model      NewModel    // the controllers' own; Name and Owner are filled in
 	Defaults   ModelConfig // of all models in the controllers' own cloud
+	Settings   ControllerConfig
 
 	Cloud      provider.Cloud    // the controllers' own; zero: one that is of the type that its name is
 	Credential *SealedCredential // of the first user for it; nil: it needs none
@@ -54,6 +55,9 @@ func Bootstrap(ctx context.Context, r Reader, by By, f Founding) (Txn, error) {
 	if c := f.Credential; c != nil {
 		f.Model.Credential = NewCredentialName(c.Owner, c.Name)
 		t.Create(CredentialPath(f.Cloud.Name, f.Model.Credential), c)
+	}
+	if len(f.Settings) > 0 {
+		t.Create(ControllerConfigPath, f.Settings)
 	}
 	defaults := ModelDefaults{Controller: f.Defaults}
 	if len(f.Defaults) > 0 {

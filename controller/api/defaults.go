@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/grigri/grigri/internal/userapi"
@@ -75,7 +73,7 @@ func CheckModelDefaults(set map[string]string) (state.ModelConfig, error) {
 
 func checkModelDefaults(set map[string]string) (config state.ModelConfig, warnings []string, err error) {
 	for _, key := range slices.Sorted(maps.Keys(set)) {
-		if _, ok := controllerSettings(state.Controller{}, state.Addresses{})[key]; ok {
+		if isControllerSetting(key) {
 			return nil, nil, invalid(fmt.Sprintf("%q is a setting of the controller: models have none of that name", key))
 		}
 	}
@@ -103,23 +101,4 @@ func modelDefaults(d state.ModelDefaults) map[string]userapi.ModelDefault {
 		}
 	}
 	return out
-}
-
-func showControllerConfig(ctx context.Context, s *Server, _ *request) (any, error) {
-	rec, err := state.Read[state.Controller](ctx, s.Store, state.ControllersPath)
-	if err != nil {
-		return nil, fmt.Errorf("read the controller: %w", err)
-	}
-	return controllerSettings(rec.Value, s.Addresses), nil
-}
-
-// controllerSettings is every setting that controllers have. All are what they are from the making of the controller on.
-func controllerSettings(c state.Controller, a state.Addresses) map[string]any {
-	port := 0
-	if len(a.API) > 0 {
-		_, text, _ := net.SplitHostPort(a.API[0])
-		port, _ = strconv.Atoi(text)
-	}
-	return map[string]any{"api-addresses": strings.Join(a.API, ","), "api-port": port, "ca-cert": c.CA, "controller-name": c.Name,
-		"controller-uuid": c.UUID, "zookeeper-addresses": strings.Join(a.ZooKeeper, ",")}
 }

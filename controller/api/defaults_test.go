@@ -1,10 +1,12 @@
 package api_test
 
 import (
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/grigri/grigri/controller/api"
 	"github.com/grigri/grigri/internal/userapi"
 	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/state"
@@ -87,9 +89,47 @@ func TestModelDefaults(t *testing.T) {
 	w.want(userapi.Forbidden, "superuser", err)
 	models("what is refused", map[string]map[string]userapi.ModelSetting{"shop": {"development": {Value: false, Source: "default"}}})
 
+}
+
+func TestControllerConfig(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	w.put(state.UserPath("eve"), w.user("eve", "eve's", false))
+	eve := w.login("eve", "eve's")
 	config, err := eve.ControllerConfig(ctx)
 	if err != nil || config["api-port"] != 17070.0 || config["controller-name"] != "c1" || config["controller-uuid"] != "c-uuid" ||
 		config["zookeeper-addresses"] != "127.0.0.1:2181" || !strings.HasPrefix(config["ca-cert"].(string), "-----BEGIN CERTIFICATE") {
 		t.Errorf("the controller's settings: %v, %v", config, err)
+	}
+	size := func(want string, bytes int64) {
+		t.Helper()
+		config, err := w.admin.ControllerConfig(ctx)
+		w.must(err)
+		rec, err := state.ReadIf[state.ControllerConfig](ctx, w.store, state.ControllerConfigPath)
+		w.must(err)
+		if got := rec.Value.LogSize(); config["model-logs-size"] != want || got != bytes {
+			t.Errorf("model-logs-size is %v, %d bytes; want %s, %d", config["model-logs-size"], got, want, bytes)
+		}
+	}
+	size("32M", 32<<20)
+	w.must(w.admin.SetControllerConfig(ctx, map[string]string{"model-logs-size": "2G"}))
+	size("2G", 2<<30)
+	w.must(w.admin.SetControllerConfig(ctx, map[string]string{"model-logs-size": "1024k"}))
+	size("1024k", 1<<20)
+	for want, set := range map[string]map[string]string{
+		`"large" is not a size`:                    {"model-logs-size": "large"},
+		`"1023K" is less than 1M`:                  {"model-logs-size": "1023K"},
+		`"api-port" cannot be changed`:             {"model-logs-size": "3M", "api-port": "1"},
+		`"nosuch" is not a setting of controllers`: {"model-logs-size": "3M", "nosuch": "1"},
+	} {
+		if err := w.admin.SetControllerConfig(ctx, set); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v, want %q", set, err, want)
+		}
+	}
+	w.want(userapi.Forbidden, "superuser", eve.SetControllerConfig(ctx, map[string]string{"model-logs-size": "3M"}))
+	size("1024k", 1<<20)
+	own, model, err := api.SplitConfig(map[string]string{"model-logs-size": "3M", "test-mode": "true"})
+	if err != nil || !maps.Equal(own, state.ControllerConfig{"model-logs-size": "3M"}) || !maps.Equal(model, state.ModelConfig{"test-mode": "true"}) {
+		t.Errorf("at bootstrap: %v, %v, %v", own, model, err)
 	}
 }

@@ -133,12 +133,6 @@ func checkBase(text string) error {
 	return nil
 }
 
-// CheckModelConfig is the settings as a model keeps them, or what is wrong with them.
-func CheckModelConfig(set map[string]string) (state.ModelConfig, error) {
-	config, _, err := checkModelConfig(set)
-	return config, err
-}
-
 // checkModelConfig says whether these settings may be set; one that nobody knows may, with a warning.
 func checkModelConfig(set map[string]string) (config state.ModelConfig, warnings []string, err error) {
 	known := map[string]setting{}

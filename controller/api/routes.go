@@ -17,6 +17,7 @@ func Routes() []Route {
 		{Pattern: userapi.UpgradeControllerRoute, Access: Admin, Handle: upgradeController},
 
 		{Pattern: userapi.ControllerConfigRoute, Access: Reader, Handle: showControllerConfig},
+		{Pattern: userapi.SetControllerConfigRoute, Access: Admin, Handle: setControllerConfig},
 		{Pattern: userapi.ModelDefaultsRoute, Access: Reader, Handle: showModelDefaults},
 		{Pattern: userapi.SetModelDefaultsRoute, Access: Admin, Handle: setModelDefaults},
 

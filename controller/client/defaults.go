@@ -29,3 +29,8 @@ func (c *Client) ControllerConfig(ctx context.Context) (map[string]any, error) {
 	var out map[string]any
 	return out, c.do(ctx, call{route: userapi.ControllerConfigRoute}, &out)
 }
+
+// SetControllerConfig changes them.
+func (c *Client) SetControllerConfig(ctx context.Context, set map[string]string) error {
+	return c.do(ctx, call{route: userapi.SetControllerConfigRoute, body: userapi.SetControllerConfig{Set: set}}, nil)
+}

@@ -21,7 +21,7 @@ import (
 
 // The limits of a model's log where Config gives none. A longer message is cut.
 const (
-	defaultFileSize = 4 << 20
+	defaultFileSize = state.DefaultLogSize / defaultFiles
 	defaultFiles    = 8
 	maxMessage      = 16 << 10
 )
@@ -36,7 +36,8 @@ type Config struct {
 // A Store keeps logs. It is safe for several goroutines, but for one process only.
 type Store struct {
 	config Config
-	mu     sync.Mutex // guards models
+	mu     sync.Mutex // guards what is below
+	limit  int64      // bytes in one file
 	models map[state.ModelID]*log
 }
 
@@ -48,7 +49,14 @@ func Open(c Config) *Store {
 	if c.Files == 0 {
 		c.Files = defaultFiles
 	}
-	return &Store{config: c, models: map[state.ModelID]*log{}}
+	return &Store{config: c, limit: c.FileSize, models: map[state.ModelID]*log{}}
+}
+
+// Limit is how many bytes of each model's log are kept from now on. What is more goes when the model's next lines come.
+func (s *Store) Limit(size int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limit = max(1, size/int64(s.config.Files))
 }
 
 // Close closes the files. The store opens them again when it must.
@@ -65,7 +73,7 @@ func (s *Store) Close() error {
 
 // Append adds lines to the model's log.
 func (s *Store) Append(m state.ModelID, lines []agentapi.LogLine) error {
-	l, err := s.log(m)
+	l, limit, err := s.log(m)
 	if err != nil {
 		return err
 	}
@@ -81,7 +89,7 @@ func (s *Store) Append(m state.ModelID, lines []agentapi.LogLine) error {
 		}
 		data = append(append(data, text...), '\n')
 	}
-	if err := l.write(data, s.config); err != nil {
+	if err := l.write(data, Config{FileSize: limit, Files: s.config.Files}); err != nil {
 		return fmt.Errorf("log of model %s: %w", m, err)
 	}
 	return nil
@@ -122,9 +130,10 @@ func valid(m state.ModelID) bool {
 	return m != "" && m[0] != '.' && !strings.ContainsAny(string(m), "/\x00")
 }
 
-func (s *Store) log(m state.ModelID) (*log, error) {
+// log is the model's log, and how many bytes one of its files may have now.
+func (s *Store) log(m state.ModelID) (*log, int64, error) {
 	if !valid(m) {
-		return nil, fmt.Errorf("%q is not a model", m)
+		return nil, 0, fmt.Errorf("%q is not a model", m)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -133,7 +142,7 @@ func (s *Store) log(m state.ModelID) (*log, error) {
 		l = &log{dir: filepath.Join(s.config.Dir, string(m)), changed: make(chan struct{})}
 		s.models[m] = l
 	}
-	return l, nil
+	return l, s.limit, nil
 }
 
 // A log is the log of one model. Its files are named by numbers that grow: 7.log.
@@ -166,7 +175,7 @@ func (l *log) write(data []byte, c Config) error {
 		}
 	}
 	if l.size > 0 && l.size+int64(len(data)) > c.FileSize {
-		if err := l.rotate(c.Files); err != nil {
+		if err := l.rotate(c, int64(len(data))); err != nil {
 			return err
 		}
 	}
@@ -214,7 +223,8 @@ func (l *log) openFile() error {
 	return nil
 }
 
-func (l *log) rotate(keep int) error {
+// rotate begins a new file, for this many bytes or more. The oldest go until those that are left are few and small enough.
+func (l *log) rotate(c Config, next int64) error {
 	err := l.file.Close()
 	l.file = nil
 	if err != nil {
@@ -225,10 +235,29 @@ func (l *log) rotate(keep int) error {
 		return err
 	}
 	numbers, err := l.numbers()
-	for ; err == nil && len(numbers) > keep; numbers = numbers[1:] {
-		err = os.Remove(l.path(numbers[0]))
+	if err != nil {
+		return err
 	}
-	return err
+	total := max(next, c.FileSize) // of the new one
+	for i, n := range slices.Backward(numbers[:max(0, len(numbers)-1)]) {
+		info, err := os.Stat(l.path(n))
+		if err != nil {
+			return err
+		}
+		if total += info.Size(); len(numbers)-i > c.Files || total > c.FileSize*int64(c.Files) {
+			return l.drop(numbers[:i+1])
+		}
+	}
+	return nil
+}
+
+func (l *log) drop(numbers []int) error {
+	for _, n := range numbers {
+		if err := os.Remove(l.path(n)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (l *log) path(number int) string { return filepath.Join(l.dir, strconv.Itoa(number)+".log") }

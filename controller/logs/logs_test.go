@@ -90,15 +90,7 @@ func TestTheLogIsBounded(t *testing.T) {
 	if err != nil || len(files) != 3 {
 		t.Fatalf("files %v, %v", files, err)
 	}
-	var size int64
-	for _, f := range files {
-		info, err := os.Stat(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		size += info.Size()
-	}
-	if size > 3000 {
+	if size := bytes(t, dir); size > 3000 {
 		t.Fatalf("%d bytes are kept", size)
 	}
 	got := read(t, s, userapi.LogFilter{})
@@ -108,6 +100,53 @@ func TestTheLogIsBounded(t *testing.T) {
 	if got := read(t, s, userapi.LogFilter{Last: 12}); !slices.Equal(got, all[188:]) { // more than one file has
 		t.Fatalf("the last 12 are %v", got)
 	}
+}
+
+// TestTheBoundMoves: a lower bound holds as soon as the next line comes, a higher one lets the log grow again. What is kept is always the end.
+func TestTheBoundMoves(t *testing.T) {
+	dir := t.TempDir()
+	s := Open(Config{Dir: dir, FileSize: 1000, Files: 4})
+	defer s.Close()
+	n := 0
+	write := func(lines int, about string, least, most int64) {
+		t.Helper()
+		for range lines {
+			n++
+			add(t, s, line("unit-web-0", "INFO", "m", fmt.Sprint(n)))
+		}
+		if size := bytes(t, dir); size < least || size > most {
+			t.Errorf("%s: %d bytes are kept, want %d to %d", about, size, least, most)
+		}
+		kept := read(t, s, userapi.LogFilter{})
+		for i, got := range kept {
+			if want := fmt.Sprint(n - len(kept) + i + 1); got != want {
+				t.Fatalf("%s: line %d is %q, want %q", about, i, got, want)
+			}
+		}
+	}
+	write(100, "at first", 3000, 4000)
+	s.Limit(1200)
+	write(1, "after the next line", 1, 1200)
+	write(100, "with a lower bound", 600, 1200)
+	s.Limit(4000)
+	write(100, "with the first bound again", 3000, 4000)
+}
+
+// bytes is how many bytes the files of the log have.
+func bytes(t *testing.T, dir string) (size int64) {
+	t.Helper()
+	files, err := filepath.Glob(dir + "/m/*.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		info, err := os.Stat(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size += info.Size()
+	}
+	return size
 }
 
 func TestALineCutOffByACrashHarmsNoOther(t *testing.T) {

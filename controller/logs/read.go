@@ -15,7 +15,7 @@ var errEnough = errors.New("enough")
 // Read calls line for each line of the model's log that f chooses, the oldest first. With Follow it goes on until ctx ends.
 // It returns nil when there is no more to come, and the error of line when that gives one.
 func (s *Store) Read(ctx context.Context, m state.ModelID, f userapi.LogFilter, line func(agentapi.LogLine) error) error {
-	l, err := s.log(m)
+	l, _, err := s.log(m)
 	if err != nil {
 		return err
 	}

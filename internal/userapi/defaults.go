@@ -2,9 +2,10 @@ package userapi
 
 // The routes of settings that no one model has.
 const (
-	ModelDefaultsRoute    = "GET /v1/model-defaults"    // [cloud: the controllers' own if empty] -> map[string]ModelDefault
-	SetModelDefaultsRoute = "PATCH /v1/model-defaults"  // SetModelDefaults -> Warnings
-	ControllerConfigRoute = "GET /v1/controller/config" // -> map[string]any
+	ModelDefaultsRoute       = "GET /v1/model-defaults"      // [cloud: the controllers' own if empty] -> map[string]ModelDefault
+	SetModelDefaultsRoute    = "PATCH /v1/model-defaults"    // SetModelDefaults -> Warnings
+	ControllerConfigRoute    = "GET /v1/controller/config"   // -> map[string]any
+	SetControllerConfigRoute = "PATCH /v1/controller/config" // SetControllerConfig
 )
 
 // A ModelDefault is what models have for a setting that nobody has set for them. Its JSON names are those of juju's model-defaults.
@@ -25,4 +26,9 @@ type SetModelDefaults struct {
 	Cloud  string `json:"cloud,omitempty"` // empty: the controllers' own
 	Region string `json:"region,omitempty"`
 	Settings
+}
+
+// SetControllerConfig changes settings of the controllers.
+type SetControllerConfig struct {
+	Set map[string]string `json:"set"`
 }
