@@ -20,6 +20,8 @@ import (
 	"github.com/grigri/grigri/controller/archive"
 	"github.com/grigri/grigri/controller/leader"
 	"github.com/grigri/grigri/controller/logs"
+	"github.com/grigri/grigri/controller/statuslog"
+	"github.com/grigri/grigri/internal/agentapi"
 	"github.com/grigri/grigri/internal/initscript"
 	"github.com/grigri/grigri/internal/userapi"
 	"github.com/grigri/grigri/internal/version"
@@ -67,6 +69,7 @@ func Run(ctx context.Context, c Config) error {
 	defer stop()
 	d := &daemon{Config: c, controller: controller, run: state.Presence{Boot: rand.Text(), Version: version.Grigri, Since: time.Now().UTC()},
 		logs:      logs.Open(logs.Config{Dir: filepath.Join(c.Dir, "logs")}),
+		statuses:  statuslog.Open(statuslog.Config{Dir: filepath.Join(c.Dir, "statuses")}),
 		providers: providers{store: c.Store, key: c.Secrets.Key, open: c.Open, log: c.Log}}
 	defer d.logs.Close()
 	defer d.providers.closeAll()
@@ -93,6 +96,7 @@ type daemon struct {
 	controller state.Controller
 	run        state.Presence
 	logs       *logs.Store
+	statuses   *statuslog.Store
 	providers  providers
 	server     *api.Server
 	leads      atomic.Bool
@@ -104,7 +108,7 @@ func (d *daemon) resources() archive.Dir { return archive.Dir(filepath.Join(d.Di
 
 func (d *daemon) newServer(stop func()) (*api.Server, error) {
 	return api.New(api.Config{
-		Store: d.Store, Key: d.Secrets.Key, Authority: d.Secrets.Authority, Charms: d.charms(), Agents: Agents(d.Dir), Resources: d.resources(), Plugins: Plugins(d.Dir), Logs: d.logs,
+		Store: d.Store, Key: d.Secrets.Key, Authority: d.Secrets.Authority, Charms: d.charms(), Agents: Agents(d.Dir), Resources: d.resources(), Plugins: Plugins(d.Dir), Logs: d.logs, Statuses: d.statuses,
 		Providers: d.providers.of, Build: d.Build, Programs: d.Programs, Addresses: d.Addresses, Chroot: d.Chroot, Leads: d.leads.Load, Stop: stop, Log: d.Log,
 	})
 }
@@ -178,6 +182,11 @@ func (d *daemon) lead(ctx context.Context, fence coord.Fence) error {
 		Store: d.Store, Fence: fence.Path, Providers: d.providers.of, Key: d.Secrets.Key, Log: d.Log,
 		Script: func(r provider.StartRequest) ([]byte, error) {
 			return initscript.Script(r.Model, state.MachineID(r.Machine).Node(), r.Init), nil
+		},
+		Tell: func(m state.ModelID, tag string, s state.StatusRecord) {
+			if err := d.statuses.Add(m, "", agentapi.Status{Entity: tag, StatusRecord: s}); err != nil {
+				d.Log.Warn("a status will not be in the log of statuses", "err", err)
+			}
 		},
 	})
 	if errors.Is(err, leader.ErrDeposed) {

@@ -32,7 +32,7 @@ func (d *daemon) tidy(ctx context.Context) error {
 			return nil
 		}
 		now := time.Now()
-		err := errors.Join(trimRequests(ctx, d.Store, now.Add(-answersOld)), d.trimLogs(ctx), d.trimArchives(ctx, now), d.trimPlugins(ctx, now))
+		err := errors.Join(trimRequests(ctx, d.Store, now.Add(-answersOld)), d.trimLogs(ctx), d.trimStatuses(ctx, now), d.trimArchives(ctx, now), d.trimPlugins(ctx, now))
 		if err != nil && ctx.Err() == nil {
 			d.Log.Warn("tidy", "err", err)
 		}
@@ -77,6 +77,38 @@ func (d *daemon) trimLogs(ctx context.Context) error {
 				return fmt.Errorf("remove the log of model %s: %w", m, err)
 			}
 		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// trimStatuses forgets the statuses of models that are no more, and old ones of what is no more in its model.
+func (d *daemon) trimStatuses(ctx context.Context, now time.Time) error {
+	models, err := d.statuses.Models()
+	if err != nil {
+		return fmt.Errorf("forget statuses: %w", err)
+	}
+	for _, m := range models {
+		if there, err := state.Exists(ctx, d.Store, m.Path()); err != nil {
+			return fmt.Errorf("forget statuses: %w", err)
+		} else if !there {
+			if err := d.statuses.Remove(m); err != nil {
+				return fmt.Errorf("forget the statuses of model %s: %w", m, err)
+			}
+			continue
+		}
+		there := map[string]bool{state.ModelTag: true}
+		for dir, prefix := range map[string]string{m.UnitsPath(): "unit-", m.MachinesPath(): "machine-", m.ApplicationsPath(): "application-"} {
+			names, err := state.ChildrenIf(ctx, d.Store, dir)
+			if err != nil {
+				return fmt.Errorf("forget statuses: %w", err)
+			}
+			for _, name := range names {
+				there[prefix+name] = true
+			}
+		}
+		if err := d.statuses.Tidy(m, now, func(entity string) bool { return there[entity] }); err != nil {
 			return err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/grigri/grigri/charm"
 	"github.com/grigri/grigri/controller/archive"
 	"github.com/grigri/grigri/controller/logs"
+	"github.com/grigri/grigri/controller/statuslog"
 	"github.com/grigri/grigri/internal/agentapi"
 	"github.com/grigri/grigri/provider"
 	"github.com/grigri/grigri/state"
@@ -39,6 +40,7 @@ func TestOnlyWhatNoOneNeedsIsRemoved(t *testing.T) {
 	tx.Create(m.ResourcesPath(), nil)
 	tx.Create(state.CloudPath("rack"), provider.Cloud{Name: "rack", Type: "redfish", PluginHash: used})
 	tx.Create(m.ApplicationsPath(), nil)
+	tx.Create(m.ApplicationPath("web"), nil)
 	tx.Create(m.ResourcePath("web", "data", 0), state.Resource{Charm: "web", Name: "data", SHA256: used})
 	for name, age := range map[string]time.Duration{"old": 2 * time.Hour, "new": time.Minute} {
 		tx.Create(state.RequestPath(name), map[string]any{"when": now.Add(-age), "answer": map[string]any{}})
@@ -47,7 +49,7 @@ func TestOnlyWhatNoOneNeedsIsRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	d := &daemon{Config: Config{Dir: dir, Store: store}, logs: logs.Open(logs.Config{Dir: dir + "/logs"})}
+	d := &daemon{Config: Config{Dir: dir, Store: store}, logs: logs.Open(logs.Config{Dir: dir + "/logs"}), statuses: statuslog.Open(statuslog.Config{Dir: dir + "/statuses"})}
 	defer d.logs.Close()
 	long := now.Add(-24 * time.Hour)
 	archives := map[string]archive.Dir{"charm": d.charms(), "resource": d.resources(), "plugin": Plugins(dir)}
@@ -66,6 +68,12 @@ func TestOnlyWhatNoOneNeedsIsRemoved(t *testing.T) {
 		}
 	}
 	for _, model := range []state.ModelID{m, "gone"} {
+		for _, tag := range []string{"application-web", "application-db", state.ModelTag} {
+			told := agentapi.Status{Entity: tag, StatusRecord: state.StatusRecord{Type: state.StatusOfApplication}}
+			if err := d.statuses.Add(model, "", told); err != nil {
+				t.Fatal(err)
+			}
+		}
 		if err := d.logs.Append(model, []agentapi.LogLine{{Message: "x"}}); err != nil {
 			t.Fatal(err)
 		}
@@ -81,6 +89,15 @@ func TestOnlyWhatNoOneNeedsIsRemoved(t *testing.T) {
 	}
 	if models, err := d.logs.Models(); err != nil || len(models) != 1 || models[0] != m {
 		t.Errorf("logs left: %v, %v", models, err)
+	}
+	if err := d.trimStatuses(ctx, now.Add(365*24*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := filepath.Glob(dir + "/statuses/*/*"); err != nil || len(left) != 2 || filepath.Base(left[0]) != "application-web.statuses" || filepath.Base(left[1]) != "model.statuses" {
+		t.Errorf("statuses left: %v, %v", left, err)
+	}
+	if models, err := d.statuses.Models(); err != nil || len(models) != 1 || models[0] != m {
+		t.Errorf("statuses left of models %v, %v", models, err)
 	}
 	if err := errors.Join(d.trimArchives(ctx, now), d.trimPlugins(ctx, now)); err != nil {
 		t.Fatal(err)

@@ -88,6 +88,15 @@ func (c controllers) send(ctx context.Context, lines []byte) error {
 	return resp.Body.Close()
 }
 
+// sendStatuses sends agentapi.Statuses, one a line.
+func (c controllers) sendStatuses(ctx context.Context, lines []byte) error {
+	resp, err := c.conn.Do(ctx, c.addresses(), agentapi.StatusesRoute, nil, lines)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
 func (c controllers) NewSecret(ctx context.Context, u state.UnitName, application bool, value state.SecretContent) (state.SecretID, state.SealedSecret, error) {
 	var out agentapi.Sealed
 	err := c.conn.JSON(ctx, c.addresses(), agentapi.NewSecretRoute, map[string]string{"unit": u.Node()},

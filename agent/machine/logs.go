@@ -101,13 +101,24 @@ const pause = 250 * time.Millisecond
 
 // ship sends lines until ctx ends, and then, for a moment, what is left.
 func (l *Logs) ship(ctx context.Context, send func(context.Context, []byte) error) error {
+	return shipping(ctx, l.some, nil, func(ctx context.Context) error { return l.flush(ctx, send) })
+}
+
+// shipping flushes soon after there is something to send, or at once when it is to hurry, until ctx ends, and then once more, for a moment.
+func shipping(ctx context.Context, some, hurry <-chan struct{}, flush func(context.Context) error) error {
 	for delay := minRetry; ctx.Err() == nil; {
 		select {
-		case <-l.some:
-			sleep(ctx, pause)
+		case <-some:
+			gather := time.NewTimer(pause)
+			select {
+			case <-gather.C:
+			case <-hurry:
+			case <-ctx.Done():
+			}
+			gather.Stop()
 		case <-ctx.Done():
 		}
-		for l.flush(ctx, send) != nil && ctx.Err() == nil { // not logged: that would have to be sent
+		for flush(ctx) != nil && ctx.Err() == nil { // not logged: that would have to be sent
 			sleep(ctx, delay)
 			delay = min(2*delay, maxRetry)
 		}
@@ -115,7 +126,7 @@ func (l *Logs) ship(ctx context.Context, send func(context.Context, []byte) erro
 	}
 	brief, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	_ = l.flush(brief, send) // what is not sent is in the files
+	_ = flush(brief) // what is not sent is in the files
 	return context.Cause(ctx)
 }
 

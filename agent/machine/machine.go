@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -57,6 +58,8 @@ func Run(ctx context.Context, c Config) error {
 	if err := m.publish(); err != nil {
 		return fmt.Errorf("run machine %s: %w", c.Conf.Machine, err)
 	}
+	m.statuses = openOutbox(filepath.Join(enroll.Dir(c.DataDir, c.Conf.Machine), outboxFile), m.log)
+	defer m.statuses.close()
 	calls, err := commands.Listen(enroll.Dir(c.DataDir, c.Conf.Machine))
 	if err != nil {
 		return fmt.Errorf("run machine %s: %w", c.Conf.Machine, err)
@@ -69,6 +72,7 @@ func Run(ctx context.Context, c Config) error {
 	m.changed = make(chan struct{}, 1)
 	m.fetched = make(chan error, 1)
 	g.Go(func() error { return c.Logs.ship(ctx, m.api.send) })
+	g.Go(func() error { return m.statuses.ship(ctx, m.api.sendStatuses) })
 	if c.Address == "" {
 		look := m.watcher()
 		g.Go(func() error { return followNetwork(ctx, m.log, look) })
@@ -97,14 +101,15 @@ var errRemoved = errors.New("the machine has been removed")
 // A machine is one Run.
 type machine struct {
 	Config
-	model   state.ModelID
-	id      state.MachineID
-	log     *slog.Logger
-	lock    *unit.Lock
-	api     controllers
-	world   shared
-	changed chan struct{} // gets a value when the network may have changed
-	group   *errgroup.Group
+	model    state.ModelID
+	id       state.MachineID
+	log      *slog.Logger
+	lock     *unit.Lock
+	api      controllers
+	world    shared
+	statuses *outbox
+	changed  chan struct{} // gets a value when the network may have changed
+	group    *errgroup.Group
 
 	end context.CancelCauseFunc
 

@@ -253,6 +253,30 @@ func (p *path) agents() []reaper.Process {
 	return out
 }
 
+// story wants the log of the unit's statuses to tell all that it did, and nothing twice.
+func (p *path) story(u state.UnitName) {
+	p.Helper()
+	var told []userapi.StatusLogEntry
+	p.await("the end of the story of "+string(u), func() (idle bool) {
+		var err error
+		told, err = p.model.StatusLog(p.Context(), userapi.StatusLogFilter{Entity: string(u), Type: "juju-unit"})
+		p.must(err)
+		return told[len(told)-1].Status == "idle"
+	})
+	hooks := []string{"install", "config-changed", "start"}
+	for i, e := range told {
+		if i > 0 && (e.Same(told[i-1].StatusInfo) || e.Since.Before(told[i-1].Since)) {
+			p.Errorf("%s: %+v comes after %+v", u, e, told[i-1])
+		}
+		if len(hooks) > 0 && e.Message == "running "+hooks[0]+" hook" {
+			hooks = hooks[1:]
+		}
+	}
+	if len(hooks) > 0 {
+		p.Errorf("%s: nothing tells of %v in %+v", u, hooks, told)
+	}
+}
+
 // One whole path through everything that is real, with every process killed on the way.
 func TestFromDeployToDestroyWithEverythingKilled(t *testing.T) {
 	p := newPath(t)
@@ -313,6 +337,8 @@ func TestFromDeployToDestroyWithEverythingKilled(t *testing.T) {
 		t.Errorf("web/0 ran %v again", after[len(before):])
 	}
 
+	p.story("web/0")
+	p.story("store/0")
 	dir := p.unitDir("web/1")
 	_, err = p.model.RemoveUnit(t.Context(), "web/1", client.Removal{})
 	p.must(err)

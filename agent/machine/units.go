@@ -61,7 +61,7 @@ func (m *machine) keepUnit(ctx context.Context, u state.UnitName, h *hosted) {
 		err := m.runUnit(ctx, u, unit.Config{
 			Model: m.model, Unit: u, Machine: m.id, Store: m.Store, API: m.api, Lock: m.lock,
 			World: m.world.get, Wake: h.wake, Run: m.runOf(u), Boot: m.Boot, Now: m.Now, ID: m.ID,
-			Log: log, Lines: m.Logs.Line, Reboot: m.reboot,
+			Log: log, Lines: m.Logs.Line, Statuses: m.statuses.Add, Reboot: m.reboot,
 		})
 		switch {
 		case ctx.Err() != nil:

@@ -125,6 +125,7 @@ func (a *Agent) known(ctx context.Context, o *outcome) (done bool, err error) {
 			return false, err
 		}
 		a.doubtSecrets()
+		a.tellOwn()
 		a.settled(o)
 		return true, nil
 	case !head.Exists() && a.version != resolve.Unborn:
@@ -162,6 +163,7 @@ func (a *Agent) adopt(o *outcome, d draft) {
 	a.local, a.own = d.local, d.own
 	a.changedSecrets(d.secrets)
 	a.version++
+	a.tellOwn()
 	a.settled(o)
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/grigri/grigri/charm"
 	"github.com/grigri/grigri/hooks"
+	"github.com/grigri/grigri/internal/agentapi"
 	"github.com/grigri/grigri/relation"
 	"github.com/grigri/grigri/state"
 )
@@ -158,9 +159,15 @@ func (w *writer) SetVersion(ctx context.Context, version string) error {
 
 func (w *writer) SetApplicationStatus(ctx context.Context, info state.StatusInfo) error {
 	now := w.a.Now()
-	return fenced(ctx, w.a, w.a.Model.ApplicationStatusPath(w.a.Unit.Application()), func(was state.StatusInfo) state.StatusInfo {
-		return change(was, info, now)
+	var set state.StatusInfo
+	err := fenced(ctx, w.a, w.a.Model.ApplicationStatusPath(w.a.Unit.Application()), func(was state.StatusInfo) state.StatusInfo {
+		set = change(was, info, now)
+		return set
 	})
+	if err == nil && w.a.Statuses != nil {
+		w.a.Statuses(agentapi.Status{Entity: w.a.Unit.Application().Tag(), StatusRecord: state.StatusRecord{StatusInfo: set, Type: state.StatusOfApplication}})
+	}
+	return err
 }
 
 func (w *writer) SetLeader(ctx context.Context, delta relation.Settings) error {

@@ -150,6 +150,7 @@ func (a *Agent) settle(ctx context.Context, w resolve.Wait) error {
 	}
 	now := statusFor(a.own.status, a.local, w, "", a.Now())
 	if a.own.status != nil && sameStatus(*a.own.status, now) || a.version == resolve.Unborn || !a.view.unit.Exists() {
+		a.tellOwn() // what has just ended had nothing to commit
 		return nil
 	}
 	return a.setStatus(ctx, func(state.UnitStatus) state.UnitStatus { return now })
@@ -218,5 +219,6 @@ func (a *Agent) editStatus(ctx context.Context, edit func(state.UnitStatus) stat
 		return fmt.Errorf("set the status of %s: %w", a.Unit, err)
 	}
 	a.own.status = &after
+	a.tellChange(before, after)
 	return nil
 }

@@ -35,6 +35,8 @@ type Config struct {
 	Log     *slog.Logger     // of what the agent does
 	Lines   func(Line)       // takes what the charm says
 
+	Statuses func(agentapi.Status) // takes the statuses of the unit, one after the other; nil: nobody keeps them
+
 	Commands *Commands // what callers on the machine want to run; nil: nobody can call
 	// Reboot starts the machine again and returns when that cannot be, or when ctx ends, which it does then. Nil: it never can be.
 	Reboot func(ctx context.Context, why string) error
@@ -92,7 +94,8 @@ type Agent struct {
 	charm   charm.Charm   // whose files are in place
 	lead    lead
 	own     own
-	turn    chan struct{} // holds a value while own is in use: tools of a running hook write too
+	told    map[state.StatusType]state.StatusInfo // the last status of each type that Statuses has taken
+	turn    chan struct{}                         // holds a value while own is in use: tools of a running hook write too
 
 	placed     map[state.StorageID]bool // storage that is in its place since the agent has begun
 	around     map[state.StorageID]bool // storage that may be in its place
@@ -113,7 +116,7 @@ func New(ctx context.Context, c Config, do Doer) (*Agent, error) {
 	if c.Lines == nil {
 		c.Lines = func(Line) {}
 	}
-	a := &Agent{Config: c, do: do, dirty: map[string]bool{}, placed: map[state.StorageID]bool{}, around: map[state.StorageID]bool{}, turn: make(chan struct{}, 1)}
+	a := &Agent{Config: c, do: do, dirty: map[string]bool{}, placed: map[state.StorageID]bool{}, around: map[state.StorageID]bool{}, told: map[state.StatusType]state.StatusInfo{}, turn: make(chan struct{}, 1)}
 	var err error
 	if a.local, a.version, err = resolve.Load(ctx, c.Store, c.Model, c.Unit); err != nil {
 		return nil, err
@@ -121,6 +124,7 @@ func New(ctx context.Context, c Config, do Doer) (*Agent, error) {
 	if a.own, err = a.readOwn(ctx); err != nil {
 		return nil, err
 	}
+	a.tellOwn()
 	there, err := do.Placed()
 	if err != nil {
 		return nil, fmt.Errorf("find the storage of %s: %w", c.Unit, err)
@@ -216,6 +220,7 @@ func (a *Agent) lockOf(op resolve.Op) (group string, locked bool) {
 func (a *Agent) act(ctx context.Context, op resolve.Op, r resolve.Remote) error {
 	if _, waits := op.(resolve.Wait); !waits {
 		a.Log.Debug("next", "op", op.String())
+		a.tellDoing(op)
 	}
 	switch op := op.(type) {
 	case resolve.Wait:

@@ -22,6 +22,7 @@ import (
 	"github.com/grigri/grigri/hooks"
 	"github.com/grigri/grigri/hooks/serve"
 	"github.com/grigri/grigri/hooks/tool"
+	"github.com/grigri/grigri/internal/agentapi"
 	"github.com/grigri/grigri/state"
 	"github.com/grigri/grigri/state/memory"
 )
@@ -53,6 +54,7 @@ type world struct {
 	clock   time.Time
 	commits int
 	lines   []unit.Line
+	told    []agentapi.Status
 }
 
 func newWorld(t testing.TB) *world {
@@ -345,6 +347,11 @@ func (d *driver) plainConfig() unit.Config {
 			d.mu.Lock()
 			defer d.mu.Unlock()
 			d.lines = append(d.lines, l)
+		},
+		Statuses: func(s agentapi.Status) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.told = append(d.told, s)
 		},
 	}
 }

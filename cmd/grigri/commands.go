@@ -61,6 +61,7 @@ func (c *cli) addCommands(root *cobra.Command) {
 		c.showApplicationCommand(),
 		c.statusCommand(),
 		c.waitForCommand(),
+		c.statusLogCommand(),
 		c.debugLogCommand(),
 		c.sshCommand(),
 		c.scpCommand(),

@@ -12,6 +12,7 @@ import (
 
 	"github.com/grigri/grigri/controller/archive"
 	"github.com/grigri/grigri/controller/logs"
+	"github.com/grigri/grigri/controller/statuslog"
 	"github.com/grigri/grigri/controller/view"
 	"github.com/grigri/grigri/internal/pki"
 	"github.com/grigri/grigri/internal/userapi"
@@ -50,6 +51,7 @@ type Config struct {
 	Plugins   archive.Dir // programs of providers, pinned by clouds
 	Agents    archive.Dir // what every machine may fetch before anyone knows it
 	Logs      *logs.Store
+	Statuses  *statuslog.Store
 	Providers func(context.Context, state.Place) (provider.Provider, error) // of a place, as the tree describes it now
 	Build     string                                                        // SHA-256 of the daemon's program, hex
 	Addresses state.Addresses                                               // of controllers and ZooKeeper, as agents are to be told
@@ -76,8 +78,8 @@ type Server struct {
 // New returns a server of the routes.
 func New(c Config) (*Server, error) {
 	switch {
-	case c.Store == nil, c.Logs == nil, c.Providers == nil:
-		return nil, errors.New("the API needs a store, logs and providers")
+	case c.Store == nil, c.Logs == nil, c.Statuses == nil, c.Providers == nil:
+		return nil, errors.New("the API needs a store, logs, statuses and providers")
 	case c.Charms == "" || c.Agents == "" || c.Resources == "" || c.Plugins == "":
 		return nil, errors.New("the API needs directories for archives")
 	}

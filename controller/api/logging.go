@@ -64,25 +64,32 @@ func takeLogs(ctx context.Context, s *Server, q *request) (any, error) {
 	for _, u := range machine.Value.Units {
 		own = append(own, u.Tag())
 	}
-	var lines []agentapi.LogLine
-	d := json.NewDecoder(http.MaxBytesReader(q.writer, q.Body, maxLogBody))
-	for {
-		var l agentapi.LogLine
-		err := d.Decode(&l)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, invalid("read log lines: " + err.Error())
-		}
-		if !slices.Contains(own, l.Entity) {
-			l.Message = fmt.Sprintf("%s: %s", l.Entity, l.Message)
-			l.Entity = q.machine.Tag()
-		}
-		lines = append(lines, l)
+	lines, err := decodeLines[agentapi.LogLine](q)
+	if err != nil || len(lines) == 0 {
+		return nil, err
 	}
-	if len(lines) == 0 {
-		return nil, nil
+	for i, l := range lines {
+		if !slices.Contains(own, l.Entity) {
+			lines[i].Message = fmt.Sprintf("%s: %s", l.Entity, l.Message)
+			lines[i].Entity = q.machine.Tag()
+		}
 	}
 	return nil, s.Logs.Append(q.machineOf, lines)
+}
+
+// decodeLines reads a body that is a value a line.
+func decodeLines[T any](q *request) ([]T, error) {
+	var out []T
+	d := json.NewDecoder(http.MaxBytesReader(q.writer, q.Body, maxLogBody))
+	for {
+		var line T
+		err := d.Decode(&line)
+		if errors.Is(err, io.EOF) {
+			return out, nil
+		}
+		if err != nil {
+			return nil, invalid("read the lines: " + err.Error())
+		}
+		out = append(out, line)
+	}
 }

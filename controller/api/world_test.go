@@ -24,6 +24,7 @@ import (
 	"github.com/grigri/grigri/controller/archive"
 	"github.com/grigri/grigri/controller/client"
 	"github.com/grigri/grigri/controller/logs"
+	"github.com/grigri/grigri/controller/statuslog"
 	"github.com/grigri/grigri/internal/pki"
 	"github.com/grigri/grigri/internal/userapi"
 	"github.com/grigri/grigri/provider"
@@ -90,7 +91,7 @@ func newWorld(t *testing.T) *world {
 
 	dir := t.TempDir()
 	w.server, err = api.New(api.Config{Store: w.store, Key: w.key, Authority: w.authority, Charms: archive.Dir(dir + "/charms"), Agents: archive.Dir(dir + "/agents"), Resources: archive.Dir(dir + "/resources"), Plugins: archive.Dir(dir + "/plugins"),
-		Logs: logs.Open(logs.Config{Dir: dir + "/logs"}), Providers: func(context.Context, state.Place) (provider.Provider, error) { return sheller{}, nil }, Chroot: "/grigri",
+		Logs: logs.Open(logs.Config{Dir: dir + "/logs"}), Statuses: statuslog.Open(statuslog.Config{Dir: dir + "/statuses"}), Providers: func(context.Context, state.Place) (provider.Provider, error) { return sheller{}, nil }, Chroot: "/grigri",
 		Log:       slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Addresses: state.Addresses{API: []string{"127.0.0.1:17070"}, ZooKeeper: []string{"127.0.0.1:2181"}, AgentHash: "abc"}})
 	w.must(err)

@@ -44,6 +44,12 @@ func (m Model) History(ctx context.Context, limit int) ([]state.Change, error) {
 	return out, m.do(ctx, call{route: userapi.HistoryRoute, query: url.Values{"limit": {strconv.Itoa(limit)}}}, &out)
 }
 
+// StatusLog is what the statuses of the entity that f names have been.
+func (m Model) StatusLog(ctx context.Context, f userapi.StatusLogFilter) ([]userapi.StatusLogEntry, error) {
+	var out []userapi.StatusLogEntry
+	return out, m.do(ctx, call{route: userapi.StatusLogRoute, query: f.Query()}, &out)
+}
+
 // Config is the model's settings, with where each comes from.
 func (m Model) Config(ctx context.Context) (map[string]userapi.ModelSetting, error) {
 	var out map[string]userapi.ModelSetting

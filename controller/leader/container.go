@@ -16,6 +16,11 @@ func (l *Leader) lookContainer(ctx context.Context, it item, machine *plan.Machi
 		return err
 	}
 	l.serveStorage(it, machine)
+	if machine.Life != state.Alive {
+		l.unattend(it)
+	} else if _, err := l.present(ctx, it, machine); err != nil {
+		return err
+	}
 	switch a := plan.Contain(*machine, nest, l.Now()).(type) {
 	case plan.Wait:
 		l.again(it, a.Until)

@@ -7,19 +7,19 @@ import (
 	"github.com/grigri/grigri/state"
 )
 
-// attend notes for the planner whether the machine's agent is there, and since when it is not. The presence of the agent is watched
-// as long as the machine has an instance that a provider could start again.
+// attend notes for the planner whether the machine's agent is there, and since when it is not, if the machine has an instance that a provider
+// could start again.
 func (l *Leader) attend(ctx context.Context, it item, m *plan.Machine, seen plan.Sight) error {
-	if m.Life != state.Alive || m.Manual != "" || m.Instance.ID == "" {
+	if m.Life != state.Alive || m.Instance.ID == "" {
 		l.unattend(it)
 		return nil
 	}
-	path := it.model.MachineAgentPath(m.ID)
-	l.watch.Data(path)
-	l.attended[path] = it
-	present, err := l.exists(ctx, path)
+	present, err := l.present(ctx, it, m)
 	if err != nil {
 		return err
+	}
+	if m.Manual != "" {
+		return nil
 	}
 	a := l.absences[it].Noted(present, l.Now()).Seen(seen, m.Instance.ID)
 	if m.Absence = a; present {

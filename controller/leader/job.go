@@ -253,6 +253,7 @@ func (c Config) stop(ctx context.Context, j Job) error {
 			return err
 		}
 	}
+	c.tellMachine(m, id, "stopped", "the machine is removed")
 	c.Log.Info("machine is gone", "model", m, "machine", id)
 	return nil
 }

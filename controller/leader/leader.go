@@ -26,6 +26,8 @@ type Config struct {
 	Now       func() time.Time
 	// Script makes the first-boot script of a machine. Everything else of the request is filled in. Nil: no script.
 	Script func(provider.StartRequest) ([]byte, error)
+	// Tell keeps what the statuses of machines have been, and may be called from several goroutines. Nil: nobody does.
+	Tell Tell
 
 	Audit    time.Duration // how often everything is looked at without a ticket; zero: 10 minutes
 	Poll     time.Duration // how often instances that do not run yet are looked at; zero: 5 s
@@ -51,6 +53,9 @@ func (c Config) check() (Config, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Tell == nil {
+		c.Tell = func(state.ModelID, string, state.StatusRecord) {}
 	}
 	if c.Audit == 0 {
 		c.Audit = 10 * time.Minute

@@ -52,6 +52,7 @@ func (l *Leader) lookModel(ctx context.Context, it item) error {
 		l.enqueueAbsent(m)
 		return l.inherit(ctx, rec.Value)
 	}
+	l.Tell(m, state.ModelTag, state.StatusRecord{StatusInfo: state.StatusInfo{Status: "destroying", Since: l.Now()}, Type: state.StatusOfModel})
 	var lists [5][]string
 	things := 0
 	for i, dir := range []string{m.ApplicationsPath(), m.MachinesPath(), m.UnitsPath(), m.RelationsPath(), m.StoragesPath()} {
@@ -179,6 +180,7 @@ func (l *Leader) lookUnit(ctx context.Context, it item) error {
 		})
 		if err == nil {
 			l.recheck[m] = true
+			l.Tell(m, name.Tag(), ended(fate.Why, l.Now()))
 			l.Log.Info("unit is gone", "model", m, "unit", name)
 		}
 		return err

@@ -34,6 +34,7 @@ func (l *Leader) lookMachine(ctx context.Context, it item) error {
 	if machine == nil {
 		return nil
 	}
+	l.tellInstance(m, machine)
 	if machine.Life != state.Alive {
 		for _, u := range machine.Units {
 			l.enqueue(m, state.TicketUnit, string(u))
@@ -89,11 +90,15 @@ func (l *Leader) lookMachine(ctx context.Context, it item) error {
 		if err != nil {
 			return err
 		}
-		machine.Instance.Instance = a.Instance
+		machine.Instance.Instance, machine.Instance.Since = a.Instance, l.Now()
 		l.serveStorage(it, machine)
 		l.remember(it, machine)
 		l.queue[it] = a.Instance.State == provider.Stopped || l.queue[it]
-		return l.commit(ctx, it, t)
+		if err := l.commit(ctx, it, t); err != nil {
+			return err
+		}
+		l.tellInstance(m, machine)
+		return nil
 	case plan.Lose:
 		l.Log.Warn("the instance of a machine is gone", "model", m, "machine", id, "instance", machine.Instance.ID)
 		t, err := state.LoseInstance(ctx, l.Store, m, id, l.Now())
@@ -111,6 +116,7 @@ func (l *Leader) buryMachine(ctx context.Context, it item) error {
 	err := l.steps(ctx, it, func() (state.Txn, bool, error) { return state.BuryMachine(ctx, l.Store, it.model, l.by(), id) })
 	if err == nil {
 		l.remember(it, nil)
+		l.tellMachine(it.model, id, "stopped", "the machine is removed")
 		l.enqueue(it.model, state.TicketModel, "")
 		l.Log.Info("machine is gone", "model", it.model, "machine", id)
 	}

@@ -203,6 +203,7 @@ type world struct {
 	stuck  map[state.UnitName]bool // agents that do not answer
 	logs   *strings.Builder
 	cancel context.CancelFunc
+	tell   Tell
 }
 
 // A store can end the leader's life at one of its commits.
@@ -339,7 +340,7 @@ func (w *world) elect() {
 	w.Cleanup(cancel)
 	var err error
 	w.leader, err = New(ctx, Config{Store: w.store, Fence: fence, Providers: w.cloud.only, Key: key,
-		Log: slog.New(slog.NewTextHandler(w.logs, nil)), Now: func() time.Time { return w.now }})
+		Log: slog.New(slog.NewTextHandler(w.logs, nil)), Now: func() time.Time { return w.now }, Tell: w.tell})
 	if err != nil {
 		w.Fatal(err)
 	}

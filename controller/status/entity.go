@@ -16,6 +16,14 @@ import (
 // notCommunicating is said of an agent that has been there and is gone.
 const notCommunicating = "agent is not communicating with the server"
 
+// Made is the status of a unit that was made at a time and of whose agent nothing was heard.
+func Made(at time.Time) state.UnitStatus {
+	return state.UnitStatus{
+		Workload: state.StatusInfo{Status: "waiting", Message: "waiting for machine", Since: at},
+		Agent:    state.StatusInfo{Status: "allocating", Since: at},
+	}
+}
+
 func (b builder) unit(name state.UnitName, u UnitRecord) Unit {
 	out := Unit{Leader: b.s.Applications[name.Application()].Leader == name, OpenPorts: ports(u.Ports)}
 	if u.Principal == "" {
@@ -49,8 +57,8 @@ func (b builder) unit(name state.UnitName, u UnitRecord) Unit {
 // unitStatus is how the workload and the agent of a unit are: as the agent says, unless it has never come, is lost, or a hook has failed.
 func (b builder) unitStatus(name state.UnitName, u UnitRecord) (workload, agent Info) {
 	if u.Status == nil {
-		workload, agent = Info{Current: "waiting", Message: "waiting for machine"}, Info{Current: "allocating"}
-		workload.Since, agent.Since = since(u.Created), since(u.Created)
+		made := Made(u.Created)
+		workload, agent = info(made.Workload), info(made.Agent)
 		if m, ok := b.s.Machines[b.machineOf(u)]; ok && m.Agent != nil {
 			workload.Message = "installing agent"
 		}

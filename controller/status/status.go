@@ -212,6 +212,14 @@ func unitsIn(units map[state.UnitName]Unit, show func(Info) Info) map[state.Unit
 	return out
 }
 
+// Moment is a time as In shows it.
+func Moment(t time.Time, loc *time.Location, utc bool) string {
+	if utc {
+		return t.UTC().Format(sinceISOForm)
+	}
+	return t.In(loc).Format(sinceForm)
+}
+
 func retime(text string, loc *time.Location, utc bool, form, iso string) string {
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {

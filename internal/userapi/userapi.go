@@ -17,6 +17,7 @@ const (
 	DestroyModelRoute      = "DELETE /v1/models/{model}"     // [force, destroy-storage, release-storage, timeout, dry-run] -> Removal
 	StatusRoute            = "GET /v1/models/{model}/status" // [select (many), after, wait] -> status.Report; header Revision
 	HistoryRoute           = "GET /v1/models/{model}/history"
+	StatusLogRoute         = "GET /v1/models/{model}/status-log"       // the fields of StatusLogFilter -> []StatusLogEntry, the newest last
 	ModelConfigRoute       = "GET /v1/models/{model}/config"           // -> map[string]ModelSetting
 	UpgradeModelRoute      = "PUT /v1/models/{model}/agent"            // UpgradeModel -> UpgradedModel
 	SetModelConfigRoute    = "PATCH /v1/models/{model}/config"         // Settings -> Warnings

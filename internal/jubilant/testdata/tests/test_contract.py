@@ -88,7 +88,7 @@ actions probe | actions probe --schema | cancel-task | clouds | config probe | c
 model-constraints | models | operations | payloads | regions local | resources probe | run probe/0 echo | secrets | show-application probe | show-cloud local | show-controller jub | show-credential
 show-machine 0 | show-model | show-operation 1 | show-secret known | show-secret known --reveal | show-secret known --revisions | show-storage data/0 | show-task 2 | show-unit probe/0 | status | status probe/0 | status nosuch
 storage | storage --filesystem | storage --volume | storage-pools | version | version --all | whoami
-model-defaults | model-defaults test-mode | controller-config | wait-for unit probe/0
+model-defaults | model-defaults test-mode | controller-config | wait-for unit probe/0 | show-status-log probe/0
 """
 
 
