@@ -19,6 +19,14 @@ type StatusRecord struct {
 	Type StatusType `json:"type"`
 }
 
+// What the agent of a machine is, once it has been there, and what the agents of its units are meanwhile.
+const (
+	AgentStarted = "started"
+	AgentDown    = "down"
+	AgentLost    = "lost"
+	AgentSilent  = "agent is not communicating with the server" // the message of the last two
+)
+
 // Same says whether two statuses say the same, whenever they do.
 func (s StatusInfo) Same(other StatusInfo) bool {
 	return s.Status == other.Status && s.Message == other.Message

@@ -19,7 +19,8 @@ func (c *cli) statusLogCommand() *cobra.Command {
 what its charm has said. The last 64 KiB are kept of each, and of what is gone for 14 days: its name still shows them.
 Of a unit there are the types juju-unit, what its agent has done, and workload, what its charm has said; the type unit is both.
 Of a machine there are machine, what its provider has said, and juju-machine, whether its agent was there; of a container these are container and
-juju-container. Of an application there is application, what the leader of its units has said of it, and of a model there is model.`,
+juju-container. Of an application there is application, what the leader of its units has said of it, and until it says something how the unit was that was worst off;
+of a model there is model.`,
 		Args: argCount(1, 1, "entity name is missing")}
 	modelFlag(cmd)
 	f := cmd.Flags()

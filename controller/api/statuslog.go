@@ -211,15 +211,22 @@ func (s *Server) applicationPast(ctx context.Context, m state.ModelID, name stri
 	if err != nil {
 		return p, err
 	}
+	units, err := s.Statuses.Units(m, app)
+	if err != nil {
+		return p, err
+	}
 	rec, err := state.ReadIf[state.Application](ctx, s.Store, m.ApplicationPath(app))
 	if err != nil {
 		return p, fmt.Errorf("read application %s: %w", app, err)
 	}
-	if !rec.Exists() && len(own) == 0 {
+	if !rec.Exists() && len(own) == 0 && len(units) == 0 {
 		return p, notFound("application", name)
 	}
-	p.entries = own
-	statuslog.InOrder(p.entries)
+	statuslog.InOrder(own)
+	p.entries = statuslog.ApplicationStory(own, units)
+	if rec.Exists() {
+		p.begin(state.StatusOfApplication, state.StatusInfo{Status: "unknown", Since: rec.Value.Created})
+	}
 	return p, nil
 }
 

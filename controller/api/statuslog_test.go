@@ -59,7 +59,7 @@ func TestTheLogOfStatuses(t *testing.T) {
 	w.past("the last of its workload", userapi.StatusLogFilter{Entity: "web/0", Type: "workload", Last: 1}, "workload active")
 	w.past("since then", userapi.StatusLogFilter{Entity: "web/0", After: now}, "workload active", "juju-unit idle")
 	w.past("another unit", userapi.StatusLogFilter{Entity: "web/1"}, begun...)
-	w.past("an application that has said nothing", userapi.StatusLogFilter{Entity: "web"})
+	w.past("an application that has said nothing", userapi.StatusLogFilter{Entity: "web"}, "application unknown", "application active")
 	w.past("a machine", userapi.StatusLogFilter{Entity: "1"}, "machine pending", "juju-machine pending")
 	w.past("a model", userapi.StatusLogFilter{Entity: "shop"}, "model available")
 	w.past("a model by its type", userapi.StatusLogFilter{Entity: "shop", Type: "model"}, "model available")
@@ -75,7 +75,7 @@ func TestTheLogOfStatuses(t *testing.T) {
 		w.want(userapi.NotFound, "not found", err)
 	}
 	w.tell(two, now.Add(time.Hour), "application-web application active all is well")
-	w.past("an application", userapi.StatusLogFilter{Entity: "web"}, "application active all is well")
+	w.past("an application", userapi.StatusLogFilter{Entity: "web"}, "application unknown", "application active", "application active all is well")
 
 	// A unit that has gone from the machine is told of to its end, and only by that machine.
 	w.put(w.model.MachinePath("1"), state.Machine{})

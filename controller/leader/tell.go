@@ -48,9 +48,9 @@ func (l *Leader) present(ctx context.Context, it item, m *plan.Machine) (bool, e
 	}
 	switch {
 	case there:
-		l.tellMachine(it.model, m.ID, "started", "")
+		l.tellMachine(it.model, m.ID, state.AgentStarted, "")
 	case !m.Report.Started.IsZero(): // it has been there
-		l.tellMachine(it.model, m.ID, "down", "agent is not communicating with the server")
+		l.tellMachine(it.model, m.ID, state.AgentDown, state.AgentSilent)
 	}
 	return there, nil
 }

@@ -97,6 +97,14 @@ func (b builder) application(name state.ApplicationName, a ApplicationRecord, na
 // severity orders workload statuses, the worst first.
 var severity = []string{"error", "blocked", "maintenance", "waiting", "active", "terminated", "unknown"}
 
+// Severity is how bad a status of a workload is: 0 is worst. What is no such status is worst of none.
+func Severity(status string) int {
+	if r := slices.Index(severity, status); r >= 0 {
+		return r
+	}
+	return len(severity)
+}
+
 // worst is the status of an application that says nothing itself: that of its unit that is worst off.
 func worst(names []state.UnitName, units map[state.UnitName]Unit) Info {
 	found, rank := Info{Current: "unknown"}, len(severity)

@@ -35,7 +35,7 @@ func TestHowAUnitIs(t *testing.T) {
 			f := info("error", `hook failed: "install"`)
 			u.Status.Failure, u.Status.Agent.Status = &f, "error"
 		}, "error", `hook failed: "install"`, "idle", ""},
-		{"the agent is lost", func(u *status.UnitRecord) { u.Agent = nil }, "unknown", "agent lost, see 'juju debug-log --include testdb/0'", "lost", "agent is not communicating with the server"},
+		{"the agent is lost", func(u *status.UnitRecord) { u.Agent = nil }, "unknown", "agent lost, see 'juju show-status-log testdb/0'", "lost", "agent is not communicating with the server"},
 		{"lost with a failed hook", func(u *status.UnitRecord) {
 			f := info("error", `hook failed: "start"`)
 			u.Status.Failure, u.Agent = &f, nil

@@ -13,9 +13,6 @@ import (
 	"github.com/grigri/grigri/state"
 )
 
-// notCommunicating is said of an agent that has been there and is gone.
-const notCommunicating = "agent is not communicating with the server"
-
 // Made is the status of a unit that was made at a time and of whose agent nothing was heard.
 func Made(at time.Time) state.UnitStatus {
 	return state.UnitStatus{
@@ -81,9 +78,9 @@ func (b builder) unitStatus(name state.UnitName, u UnitRecord) (workload, agent 
 		}
 	}
 	if b.lost(u) {
-		agent.Current, agent.Message = "lost", notCommunicating
+		agent.Current, agent.Message = state.AgentLost, state.AgentSilent
 		if workload.Current != "error" && workload.Current != "terminated" {
-			workload.Current, workload.Message = "unknown", fmt.Sprintf("agent lost, see 'juju debug-log --include %s'", name)
+			workload.Current, workload.Message = "unknown", fmt.Sprintf("agent lost, see 'juju show-status-log %s'", name)
 		}
 	}
 	return workload, agent
@@ -175,10 +172,10 @@ func (b builder) machine(id state.MachineID, m MachineRecord) Machine {
 		}
 		out.Hardware = hardware(allHardware(m.Instance, r.Hardware))
 		out.Interfaces = interfaces(r.Links)
-		out.Agent = Info{Current: "down", Message: notCommunicating, Since: since(r.Started), Version: r.Version}
+		out.Agent = Info{Current: state.AgentDown, Message: state.AgentSilent, Since: since(r.Started), Version: r.Version}
 	}
 	if m.Agent != nil {
-		out.Agent = Info{Current: "started", Since: since(m.Agent.Since), Version: m.Agent.Version}
+		out.Agent = Info{Current: state.AgentStarted, Since: since(m.Agent.Since), Version: m.Agent.Version}
 	}
 	if m.Life != state.Alive {
 		out.Agent.Life = string(m.Life)

@@ -115,8 +115,8 @@ func (s *Store) add(m state.ModelID, entity, by string, told []agentapi.Status) 
 
 // fresh is the line of t; nothing when data, the lines before it, have it already.
 func fresh(data []byte, t agentapi.Status, by string) ([]byte, error) {
-	last, any := latest(data, t.Type)
-	if any && last.Same(t.StatusInfo) {
+	last, one := latest(data, t.Type)
+	if one && last.Same(t.StatusInfo) {
 		return nil, nil
 	}
 	t.StatusInfo = bounded(t.StatusInfo)

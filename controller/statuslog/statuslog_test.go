@@ -43,7 +43,7 @@ func parse(t *testing.T, text string) (out agentapi.Status, by string) {
 	return out, by
 }
 
-func print(entries []Entry) (out []string) {
+func printed(entries []Entry) (out []string) {
 	for _, e := range entries {
 		text := fmt.Sprintf("%s %s %s @%d", e.Type, e.Status, e.Message, int(e.Since.Sub(at(0)).Seconds()))
 		out = append(out, strings.ReplaceAll(text, "  ", " "))
@@ -74,7 +74,7 @@ func kept(t *testing.T, s *Store) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return print(entries)
+	return printed(entries)
 }
 
 // What is told again, in part or as a whole, by whoever and whenever, is there once.

@@ -7,18 +7,6 @@ import (
 	"github.com/grigri/grigri/state"
 )
 
-// What a unit's agent is while that of its machine is away.
-const (
-	Lost   = "lost"
-	Silent = "agent is not communicating with the server"
-)
-
-// What the agent of a machine is.
-const (
-	Started = "started"
-	Down    = "down"
-)
-
 // Machines is the machines whose agents have told the entries, by their tags, each once.
 func Machines(entries []Entry) []string {
 	var out []string
@@ -62,8 +50,8 @@ func absences(own, machine []Entry, from, until time.Time) []Entry {
 			continue
 		}
 		switch {
-		case e.Status == Down:
-			e.Type, e.Status, e.Message, e.Data = state.StatusOfAgent, Lost, Silent, nil
+		case e.Status == state.AgentDown:
+			e.Type, e.Status, e.Message, e.Data = state.StatusOfAgent, state.AgentLost, state.AgentSilent, nil
 			out, lost = append(out, e), true
 		case lost:
 			lost = false
@@ -96,8 +84,8 @@ func Of(entries []Entry, types ...state.StatusType) []Entry {
 	last := map[state.StatusType]Entry{}
 	var out []Entry
 	for _, e := range entries {
-		before, any := last[e.Type]
-		if last[e.Type] = e; slices.Contains(types, e.Type) && !(any && before.Same(e.StatusInfo)) {
+		before, one := last[e.Type]
+		if last[e.Type] = e; slices.Contains(types, e.Type) && !(one && before.Same(e.StatusInfo)) {
 			out = append(out, e)
 		}
 	}

@@ -14,7 +14,7 @@ func entries(t *testing.T, lines ...string) (out []Entry) {
 	return out
 }
 
-const silent = " " + Silent
+const silent = " " + state.AgentSilent
 
 func TestAUnitIsLostWithItsMachine(t *testing.T) {
 	machines := map[string][]Entry{
@@ -42,12 +42,12 @@ func TestAUnitIsLostWithItsMachine(t *testing.T) {
 		{"nothing", nil, nil},
 	} {
 		own := entries(t, c.own...)
-		same(t, c.what, print(Of(UnitStory(own, machines), state.StatusOfAgent, state.StatusOfWorkload)), c.want)
+		same(t, c.what, printed(Of(UnitStory(own, machines), state.StatusOfAgent, state.StatusOfWorkload)), c.want)
 	}
 }
 
 func TestOf(t *testing.T) {
 	all := entries(t, "workload active @1", "juju-unit idle @2", "workload active @3", "juju-unit idle @4", "juju-unit executing @5", "juju-unit idle @6")
-	same(t, "one type", print(Of(all, state.StatusOfAgent)), []string{"juju-unit idle @2", "juju-unit executing @5", "juju-unit idle @6"})
-	same(t, "two types", print(Of(all, state.StatusOfAgent, state.StatusOfWorkload)), []string{"workload active @1", "juju-unit idle @2", "juju-unit executing @5", "juju-unit idle @6"})
+	same(t, "one type", printed(Of(all, state.StatusOfAgent)), []string{"juju-unit idle @2", "juju-unit executing @5", "juju-unit idle @6"})
+	same(t, "two types", printed(Of(all, state.StatusOfAgent, state.StatusOfWorkload)), []string{"workload active @1", "juju-unit idle @2", "juju-unit executing @5", "juju-unit idle @6"})
 }

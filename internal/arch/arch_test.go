@@ -73,7 +73,7 @@ var may = map[string]string{
 	"controller/leader":    "controller/plan provider relation state state/coord",
 	"controller/archive":   "",
 	"controller/logs":      "internal/agentapi internal/userapi state",
-	"controller/statuslog": "internal/agentapi state",
+	"controller/statuslog": "controller/status internal/agentapi state",
 	"controller/vault":     "state",
 	"controller/view":      "charm controller/status state state/coord",
 	"controller/api":       "charm controller/archive controller/logs controller/status controller/statuslog controller/vault controller/view hooks internal/agentapi internal/initscript internal/pki internal/userapi internal/version provider relation state",

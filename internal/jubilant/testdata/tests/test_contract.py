@@ -68,7 +68,7 @@ diff-bundle ./nosuch.yaml | expose nosuch | unexpose nosuch | trust nosuch | gra
 integrate nosuch probe | remove-relation nosuch probe | remove-relation 99 | model-config nosuch | refresh nosuch --path ./nosuch | remove-application nosuch --no-prompt
 remove-cloud nosuch --client | remove-credential nosuch x --client | remove-machine 99 --no-prompt | remove-secret nosuch | remove-storage data/9 | remove-storage-pool nosuch
 remove-unit nosuch/0 --no-prompt | resolved nosuch/0 | resources nosuch | retry-provisioning 99 | run probe/0 nosuch | scp nosuch/0:a b | set-constraints nosuch mem=1G
-show-action nosuch x | show-action probe nosuch | show-application nosuch | show-cloud nosuch --client | show-controller nosuch | show-credential nosuch x | show-machine 99 | show-model nosuch | show-operation 999
+show-action nosuch x | show-action probe nosuch | show-application nosuch | show-cloud nosuch --client | show-controller nosuch | show-credential nosuch x | show-machine 99 | show-model nosuch | show-status-log nosuch | show-operation 999
 show-secret nosuch | show-storage data/9 | show-task 999 | show-unit nosuch/0 | show-unit probe/9 | ssh nosuch/0 true | ssh 99 true | switch nosuch | unregister nosuch --no-prompt
 update-credential nosuch x --client | update-secret nosuch word=b | update-storage-pool nosuch a=b | update-cloud nosuch --client -f /dev/null | status -m nosuch | models -c nosuch | whoami -c nosuch
 model-defaults nosuch | model-defaults --cloud nosuch | model-defaults --region nosuch test-mode=true | model-defaults -c nosuch | controller-config nosuch | controller-config nosuch=1 | controller-config -c nosuch
