@@ -88,6 +88,9 @@ var (
 	credentialName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._@-]*$`)
 )
 
+// IsCloudName says whether a cloud can have this name.
+func IsCloudName(name string) bool { return cloudName.MatchString(name) }
+
 // CheckCloud says what is wrong with the definition of a cloud, whatever its provider.
 func CheckCloud(c provider.Cloud) error {
 	if !cloudName.MatchString(c.Name) {

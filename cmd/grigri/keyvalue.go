@@ -43,7 +43,7 @@ func splitPairs(words []string) (map[string]string, error) {
 	return out, nil
 }
 
-// settingsOf reads the settings of --config flags of deploy and refresh: key=value, or the name of a YAML file,
+// settingsOf reads the settings of --config flags, and of those like it: key=value, or the name of a YAML file,
 // whose settings lie under the application's name or at the top.
 func settingsOf(words []string, application string) (map[string]string, error) {
 	out := map[string]string{}

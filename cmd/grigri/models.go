@@ -181,7 +181,7 @@ func (c *cli) showModelCommand() *cobra.Command {
 func (c *cli) addModelCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "add-model name [cloud]", Aliases: []string{"create-model"}, Short: "Make a model.", Args: argCount(1, 2, "model name is required")}
 	controllerFlag(cmd)
-	config := pairsFlag(cmd, "config", "a setting of the model: key=value")
+	config := pairsFlag(cmd, "config", "a setting of the model: key=value, or a YAML file of such")
 	noSwitch := cmd.Flags().Bool("no-switch", false, "do not make it the model in focus")
 	owner := cmd.Flags().String("owner", "", "whose model it is")
 	credential := cmd.Flags().String("credential", "", "as whom its machines are asked for: a credential that the controller has, or this client")
@@ -193,7 +193,7 @@ func (c *cli) addModelCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		settings, err := splitPairs(*config)
+		settings, err := settingsOf(*config, "")
 		if err != nil {
 			return err
 		}

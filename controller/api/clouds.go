@@ -35,7 +35,7 @@ func showCloud(ctx context.Context, s *Server, q *request) (any, error) {
 }
 
 func (s *Server) cloud(ctx context.Context, name string) (provider.Cloud, error) {
-	if strings.Contains(name, "/") {
+	if !state.IsCloudName(name) {
 		return provider.Cloud{}, notFound("cloud", name)
 	}
 	rec, err := state.ReadIf[provider.Cloud](ctx, s.Store, state.CloudPath(name))

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/grigri/grigri/internal/userapi"
 	"github.com/grigri/grigri/state"
@@ -52,7 +51,7 @@ func setModelDefaults(ctx context.Context, s *Server, q *request) (any, error) {
 
 // cloudOr is the name of the cloud, or if it is empty of the controllers' own.
 func (s *Server) cloudOr(ctx context.Context, name string) (string, error) {
-	if strings.Contains(name, "/") {
+	if name != "" && !state.IsCloudName(name) {
 		return "", notFound("cloud", name)
 	}
 	if name != "" {

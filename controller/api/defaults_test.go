@@ -77,14 +77,17 @@ func TestModelDefaults(t *testing.T) {
 		`"development" cannot be set and reset`:  {Settings: userapi.Settings{Set: map[string]string{"development": "true"}, Reset: []string{"development"}}},
 		`no region "dark"`:                       {Region: "dark", Settings: userapi.Settings{Set: map[string]string{"development": "true"}}},
 		`cloud "sun" not found`:                  {Cloud: "sun", Settings: userapi.Settings{Set: map[string]string{"development": "true"}}},
+		`cloud ".." not found`:                   {Cloud: ".."},
 		`cloud "local/near" not found`:           {Cloud: "local/near"},
 	} {
 		if _, err := w.admin.SetModelDefaults(ctx, d); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %q", d, err, want)
 		}
 	}
-	_, err = w.admin.ModelDefaults(ctx, "sun")
-	w.want(userapi.NotFound, `cloud "sun" not found`, err)
+	for _, cloud := range []string{"sun", "..", "local/.defaults"} {
+		_, err = w.admin.ModelDefaults(ctx, cloud)
+		w.want(userapi.NotFound, `cloud "`+cloud+`" not found`, err)
+	}
 	_, err = eve.SetModelDefaults(ctx, userapi.SetModelDefaults{Settings: userapi.Settings{Set: map[string]string{"development": "true"}}})
 	w.want(userapi.Forbidden, "superuser", err)
 	models("what is refused", map[string]map[string]userapi.ModelSetting{"shop": {"development": {Value: false, Source: "default"}}})
