@@ -104,7 +104,7 @@ func New(c Config) (*Server, error) {
 // End makes those who wait for something be answered now: the server is about to go.
 func (s *Server) End() { s.end() }
 
-// patience is how long a request may take whose route is not Patient.
+// patience is how long a request may take whose route is not Patient, and how long it may take to find out who makes one.
 const patience = 30 * time.Second
 
 // uploadPatience is how long the upload of an archive may take.
@@ -148,7 +148,10 @@ func (s *Server) handle(ctx context.Context, q *request, route Route) (out any, 
 			err = fmt.Errorf("%s: this is a bug: %v", route.Pattern, bug)
 		}
 	}()
-	if err := s.admit(ctx, q, route.Access); err != nil {
+	admission, cancel := context.WithTimeout(ctx, patience)
+	err = s.admit(admission, q, route.Access)
+	cancel()
+	if err != nil {
 		return nil, err
 	}
 	out, err = route.Handle(ctx, s, q)

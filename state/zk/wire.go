@@ -109,7 +109,8 @@ func (w *wire) connect(ctx context.Context, address string) (net.Conn, error) {
 	}
 	tc := tls.Client(nc, conf)
 	if err := tc.HandshakeContext(ctx); err != nil {
-		return nil, errors.Join(err, nc.Close())
+		_ = nc.Close() // perhaps it is closed already
+		return nil, err
 	}
 	return tc, nil
 }
