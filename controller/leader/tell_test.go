@@ -65,6 +65,23 @@ func TestStatusesOfMachinesAreTold(t *testing.T) {
 	w.pass(10 * time.Minute)
 	want("the instance stops and is started again", agent+"down agent is not communicating with the server", instance+"stopped", instance+"running Running")
 
+	// A container is told of as a machine is. What has become of it its host's agent reports.
+	ward.present()
+	w.deploy("db", 1, "lxd:0")
+	w.settle()
+	const box = state.MachineID("0/lxd/0")
+	edit(w, func(context.Context, state.Reader) (t state.Txn, err error) {
+		in := provider.Instance{ID: "c-1", Model: string(model), Machine: string(box), State: provider.Running, Addresses: []string{"127.3.0.1"}}
+		t.Create(model.ContainerReportPath(box), state.ContainerReport{Instance: state.Instance{Instance: in, Since: w.now}})
+		t.Create(model.MachineAgentPath(box), state.Presence{Boot: "b"})
+		t.Tell(model, state.TicketMachine, string(box))
+		return t, nil
+	})
+	w.settle()
+	want("a container", agent+"started", "machine-0-lxd-0 juju-machine started", "machine-0-lxd-0 machine running Running")
+	w.removeApplication("db", state.Ending{Force: true})
+	w.pass(10 * time.Minute)
+	want("the container goes", "unit-db-0 workload terminated forced, its agent was not there", "machine-0-lxd-0 juju-machine stopped the machine is removed")
 	w.removeUnit("web/0", state.Ending{Force: true})
 	w.settle()
 	w.pass(10 * time.Minute)

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -53,6 +54,11 @@ func TestContainersOnAMachine(t *testing.T) {
 	}
 	if text := e.must("status"); !strings.Contains(text, "\n0/lxd/0  started") || !strings.Contains(text, "\nstore/0*") {
 		t.Errorf("status:\n%s", text)
+	}
+	for _, want := range []string{"container +provisioning error .*no mirror answers", "container +running", "juju-container +started"} {
+		if got := e.must("show-status-log", "0/lxd/0"); !regexp.MustCompile(want).MatchString(got) {
+			t.Errorf("its log of statuses has no %q:\n%s", want, got)
+		}
 	}
 	if got := e.must("exec", "--unit", "store/0", "echo $JUJU_MACHINE_ID $(unit-get private-address) $(hostname)"); strings.TrimSpace(got) != "0/lxd/0 "+box.IPAddresses[0]+" "+box.InstanceID {
 		t.Errorf("in the container it is %q", got)
