@@ -70,6 +70,11 @@ func TestTheLogOfStatuses(t *testing.T) {
 	w.past("a unit of which another machine tells", userapi.StatusLogFilter{Entity: "web/0"}, all...)
 	w.past("a machine of which another tells", userapi.StatusLogFilter{Entity: "1"}, "machine pending", "juju-machine pending")
 	w.past("a model of which a machine tells", userapi.StatusLogFilter{Entity: "shop"}, "model available")
+	for _, tag := range []string{"unit-web-1", "application-web", "unit-db-0", "application-db", "model"} {
+		if kept, err := w.server.Statuses.Read(w.model, tag); err != nil || len(kept) > 0 {
+			t.Errorf("of %s is kept %v, %v", tag, kept, err)
+		}
+	}
 	for _, entity := range []string{"db/0", "db"} {
 		_, err := w.m.StatusLog(t.Context(), userapi.StatusLogFilter{Entity: entity})
 		w.want(userapi.NotFound, "not found", err)

@@ -115,11 +115,10 @@ func (s *Store) add(m state.ModelID, entity, by string, told []agentapi.Status) 
 
 // fresh is the line of t; nothing when data, the lines before it, have it already.
 func fresh(data []byte, t agentapi.Status, by string) ([]byte, error) {
-	last, one := latest(data, t.Type)
-	if one && last.Same(t.StatusInfo) {
+	t.StatusInfo = bounded(t.StatusInfo)
+	if last, one := latest(data, t.Type); one && last.Same(t.StatusInfo) {
 		return nil, nil
 	}
-	t.StatusInfo = bounded(t.StatusInfo)
 	there := func() (bool, error) {
 		t.Since = t.Since.UTC()
 		text, err := json.Marshal(t.StatusRecord)
@@ -169,27 +168,30 @@ func latest(data []byte, of state.StatusType) (Entry, bool) {
 	return Entry{}, false
 }
 
-// trim keeps the last of the lines: of each type as much as of the others, and of all together not more than size.
+// trim keeps the newest of the lines: of each type as much as of the others, and of all together not more than size. What is told again after it
+// was trimmed is trimmed again.
 func trim(data []byte, size int) []byte {
-	lines := bytes.SplitAfter(data, []byte("\n"))
-	types := make([]state.StatusType, len(lines))
+	type entry struct {
+		Entry
+		line []byte
+	}
+	var all []entry
 	left := map[state.StatusType]int{}
-	for i, line := range lines {
-		var e Entry
-		if json.Unmarshal(line, &e) == nil {
-			types[i] = e.Type
+	for line := range bytes.Lines(data) {
+		e := entry{line: line}
+		if json.Unmarshal(line, &e.Entry) == nil {
+			all = append(all, e)
 			left[e.Type] = 0
 		}
 	}
+	slices.SortStableFunc(all, func(a, b entry) int { return a.Since.Compare(b.Since) })
 	for t := range left {
 		left[t] = size / len(left)
 	}
-	kept := make([][]byte, 0, len(lines))
-	for i, line := range slices.Backward(lines) {
-		if t := types[i]; t != "" {
-			if left[t] -= len(line); left[t] >= 0 {
-				kept = append(kept, line)
-			}
+	kept := make([][]byte, 0, len(all))
+	for _, e := range slices.Backward(all) {
+		if left[e.Type] -= len(e.line); left[e.Type] >= 0 {
+			kept = append(kept, e.line)
 		}
 	}
 	slices.Reverse(kept)

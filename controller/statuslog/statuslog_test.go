@@ -132,6 +132,18 @@ func TestWhatChangesOftenPushesOutItsOwnOnly(t *testing.T) {
 		t.Fatalf("%d are left of the agent", len(agent))
 	}
 	same(t, "the agent", agent, all[len(all)-len(agent):])
+
+	var again []agentapi.Status // the answer to all of it was lost
+	for _, line := range all {
+		told, _ := parse(t, line)
+		again = append(again, told)
+	}
+	if err := s.Add(model, "", again...); err != nil {
+		t.Fatal(err)
+	}
+	newest := all[len(all)-10:]
+	got = slices.DeleteFunc(kept(t, s), func(line string) bool { return !strings.HasPrefix(line, "juju-unit") })
+	same(t, "told again", got[max(0, len(got)-10):], newest)
 	entries, err := s.Read(model, "unit-web-1")
 	if err != nil || len(entries) > 0 {
 		t.Errorf("another unit has %v, %v", entries, err)
@@ -143,6 +155,7 @@ func TestOneStatusIsBounded(t *testing.T) {
 	told, _ := parse(t, "workload active @1")
 	told.Message, told.Data = strings.Repeat("ü", 1<<20), map[string]string{"x": strings.Repeat("x", 1<<20)}
 	for range 2 {
+		told.Since = told.Since.Add(time.Second)
 		if err := s.Add(model, "", told); err != nil {
 			t.Fatal(err)
 		}
