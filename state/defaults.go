@@ -2,7 +2,7 @@ package state
 
 import "maps"
 
-// ModelDefaults is the settings that models of a cloud have whose users have not set them: all of its models, and those in a region
+// ModelDefaults is the settings that new models of a cloud have whose users do not set them: all of its models, and those in a region
 // of it. The region's go before the cloud's.
 type ModelDefaults struct {
 	Controller ModelConfig            `json:"controller,omitempty"` // of all
@@ -12,7 +12,8 @@ type ModelDefaults struct {
 // DefaultsPath is where the ModelDefaults of a cloud are, once there have been some. Among the cloud's credentials no name begins with a dot.
 func DefaultsPath(cloud string) string { return CloudPath(cloud) + "/.defaults" }
 
-// Inherited is where the settings of a model come from that it has from its cloud's defaults: FromController or FromRegion.
+// Inherited is where the settings of a model come from that it has from what its cloud's defaults were when it was made, or when the setting was
+// reset: FromController or FromRegion.
 // All the others in its ModelConfig were set for the model itself. It is written with the ModelConfig only.
 type Inherited map[string]string
 
@@ -24,17 +25,6 @@ const (
 
 // InheritedPath is where the Inherited of the model is, once it has had some.
 func (m ModelID) InheritedPath() string { return m.Path() + "/inherited" }
-
-// Own is the settings in c that were set for the model itself.
-func (i Inherited) Own(c ModelConfig) ModelConfig {
-	own := ModelConfig{}
-	for key, value := range c {
-		if _, inherited := i[key]; !inherited {
-			own[key] = value
-		}
-	}
-	return own
-}
 
 // Under is the settings of a model in the region for which own was set.
 func (d ModelDefaults) Under(own ModelConfig, region string) (ModelConfig, Inherited) {

@@ -2,7 +2,6 @@ package state
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,17 +14,17 @@ import (
 const maxDefaults = 64 << 10
 
 // SetModelDefaults changes the defaults of a region of the cloud, or where region is empty of the whole cloud: those in set get new
-// values, those in reset lose theirs. The models that inherit change in the same transaction, as many as it holds; the leader, who
-// watches the defaults, brings the others after. It is recorded in the history of the controllers' own model, which is m.
+// values, those in reset lose theirs. Models that are there keep what they have. It is recorded in the history of the controllers' own model,
+// which is m.
 func SetModelDefaults(ctx context.Context, r Reader, m ModelID, by By, cloud, region string, set ModelConfig, reset []string) (Txn, error) {
 	var t Txn
 	where, err := Read[provider.Cloud](ctx, r, CloudPath(cloud))
 	if err != nil {
 		return t, missing(err, "cloud", cloud)
 	}
-	rec, err := ReadIf[ModelDefaults](ctx, r, DefaultsPath(cloud))
+	rec, err := readDefaults(ctx, r, cloud)
 	if err != nil {
-		return t, fmt.Errorf("read the defaults of models in cloud %q: %w", cloud, err)
+		return t, err
 	}
 	if _, known := rec.Value.Regions[region]; !known { // those of a region that the cloud has lost can still be reset
 		if _, err := RegionOf(where.Value, region); err != nil {
@@ -42,72 +41,26 @@ func SetModelDefaults(ctx context.Context, r Reader, m ModelID, by By, cloud, re
 	}
 	t.Check(where.Path, where.Version)
 	Put(&t, DefaultsPath(cloud), rec, now)
-	details := keys(slices.Sorted(maps.Keys(set)), reset)
-	by.record(&t, m, "model-defaults", strings.TrimSuffix(cloud+"/"+region, "/")+" "+details)
-	var models []Model
-	err = placed(ctx, r, func(p Place) bool { return p.Cloud == cloud && (region == "" || p.Region == region) }, func(m Model) { models = append(models, m) })
-	if err != nil {
-		return Txn{}, err
-	}
-	for _, model := range models {
-		if model.Life != Alive {
-			continue
-		}
-		one, err := inherit(ctx, r, model, now)
-		if gone := (*NotFoundError)(nil); errors.As(err, &gone) {
-			continue
-		}
-		if err != nil {
-			return Txn{}, err
-		}
-		if len(one.Ops) > 0 {
-			one.Tell(model.UUID, TicketModel, "")
-		}
-		joined := t
-		joined.Join(one)
-		if joined.full() {
-			break
-		}
-		t = joined
-	}
+	by.record(&t, m, "model-defaults", strings.TrimSuffix(cloud+"/"+region, "/")+" "+keys(slices.Sorted(maps.Keys(set)), reset))
 	return t, nil
 }
 
-// Inherit brings the settings of the model in line with the defaults of its cloud.
-func Inherit(ctx context.Context, r Reader, model Model) (Txn, error) {
-	defaults, err := ReadIf[ModelDefaults](ctx, r, DefaultsPath(model.Cloud))
+func readDefaults(ctx context.Context, r Reader, cloud string) (Record[ModelDefaults], error) {
+	rec, err := ReadIf[ModelDefaults](ctx, r, DefaultsPath(cloud))
 	if err != nil {
-		return Txn{}, fmt.Errorf("read the defaults of models in cloud %q: %w", model.Cloud, err)
+		return rec, fmt.Errorf("read the defaults of models in cloud %q: %w", cloud, err)
 	}
-	t, err := inherit(ctx, r, model, defaults.Value)
-	if err == nil && len(t.Ops) > 0 && defaults.Exists() {
-		t.Check(defaults.Path, defaults.Version)
-	}
-	return t, err
-}
-
-// inherit is the change that the model's settings need when the defaults are these.
-func inherit(ctx context.Context, r Reader, model Model, d ModelDefaults) (Txn, error) {
-	s, err := readSettings(ctx, r, model.UUID)
-	if err != nil {
-		return Txn{}, err
-	}
-	var t Txn
-	s.put(&t, d, model.Region, s.from.Value.Own(s.config.Value))
-	return t, nil
+	return rec, nil
 }
 
 // A modelSettings is the settings of a model with where they come from.
 type modelSettings struct {
-	m      ModelID
 	config Record[ModelConfig]
 	from   Record[Inherited]
 }
 
 // readSettings reads the config first: whoever changes one of the two writes it, so that its version speaks for both.
-func readSettings(ctx context.Context, r Reader, m ModelID) (modelSettings, error) {
-	s := modelSettings{m: m}
-	var err error
+func readSettings(ctx context.Context, r Reader, m ModelID) (s modelSettings, err error) {
 	if s.config, err = Read[ModelConfig](ctx, r, m.ConfigPath()); err != nil {
 		return s, missing(err, "model", string(m))
 	}
@@ -117,15 +70,21 @@ func readSettings(ctx context.Context, r Reader, m ModelID) (modelSettings, erro
 	return s, nil
 }
 
-// put has the model have its own settings over the defaults. It returns all of its settings.
-func (s modelSettings) put(t *Txn, d ModelDefaults, region string, own ModelConfig) ModelConfig {
-	config, from := d.Under(own, region)
-	if maps.Equal(config, s.config.Value) && maps.Equal(from, s.from.Value) {
-		return config
+// changed is the settings after a change: those in set are the model's own, those in reset that are not in set are what the defaults
+// say of a new model in the region.
+func (s modelSettings) changed(d ModelDefaults, region string, set ModelConfig, reset []string) (ModelConfig, Inherited) {
+	config, from := s.config.Value.changed(set, reset), Inherited{}
+	maps.Copy(from, s.from.Value)
+	inherited, source := d.Under(nil, region)
+	for _, key := range reset {
+		delete(from, key)
+		if value, ok := inherited[key]; ok {
+			config[key], from[key] = value, source[key]
+		}
 	}
-	t.Set(s.config.Path, config, s.config.Version)
-	if !maps.Equal(from, s.from.Value) {
-		Put(t, s.m.InheritedPath(), s.from, from)
+	for key, value := range set {
+		config[key] = value
+		delete(from, key)
 	}
-	return config
+	return config, from
 }

@@ -98,12 +98,9 @@ func AddModel(ctx context.Context, r Reader, by By, n NewModel) (Txn, Model, err
 	if err := CheckPlace(ctx, r, &t, Place{n.Cloud, n.Region, n.Credential}); err != nil {
 		return Txn{}, Model{}, err
 	}
-	defaults, err := ReadIf[ModelDefaults](ctx, r, DefaultsPath(n.Cloud))
+	defaults, err := readDefaults(ctx, r, n.Cloud)
 	if err != nil {
 		return Txn{}, Model{}, fmt.Errorf("add model %q: %w", n.Name, err)
-	}
-	if defaults.Exists() { // otherwise it is the leader who sees those that come just now
-		t.Check(defaults.Path, defaults.Version)
 	}
 	model := n.make(&t, by, defaults.Value)
 	by.record(&t, n.UUID, "add-model", n.Name)
@@ -175,8 +172,8 @@ func aliveModel(ctx context.Context, r Reader, t *Txn, m ModelID) (Model, error)
 	return rec.Value, nil
 }
 
-// SetModelConfig changes settings of the model: those in set get new values, those in reset lose theirs, and are again what the
-// defaults of the model's cloud say. Which settings there are, and of which form, is the caller's to check.
+// SetModelConfig changes settings of the model: those in set get new values, those in reset lose theirs, and are what the
+// defaults of the model's cloud say now. Which settings there are, and of which form, is the caller's to check.
 func SetModelConfig(ctx context.Context, r Reader, m ModelID, by By, set ModelConfig, reset []string) (Txn, ModelConfig, error) {
 	var t Txn
 	model, err := Read[Model](ctx, r, m.Path())
@@ -187,16 +184,17 @@ func SetModelConfig(ctx context.Context, r Reader, m ModelID, by By, set ModelCo
 	if err != nil {
 		return t, nil, err
 	}
-	defaults, err := ReadIf[ModelDefaults](ctx, r, DefaultsPath(model.Value.Cloud))
+	defaults, err := readDefaults(ctx, r, model.Value.Cloud)
 	if err != nil {
-		return t, nil, fmt.Errorf("read the defaults of models in cloud %q: %w", model.Value.Cloud, err)
+		return t, nil, err
 	}
-	config := s.put(&t, defaults.Value, model.Value.Region, s.from.Value.Own(s.config.Value).changed(set, reset))
-	if len(t.Ops) == 0 {
+	config, from := s.changed(defaults.Value, model.Value.Region, set, reset)
+	if maps.Equal(config, s.config.Value) && maps.Equal(from, s.from.Value) {
 		return t, config, nil
 	}
-	if defaults.Exists() {
-		t.Check(defaults.Path, defaults.Version)
+	t.Set(s.config.Path, config, s.config.Version)
+	if !maps.Equal(from, s.from.Value) {
+		Put(&t, m.InheritedPath(), s.from, from)
 	}
 	by.record(&t, m, "model-config", keys(slices.Sorted(maps.Keys(set)), reset))
 	t.Tell(m, TicketModel, "")

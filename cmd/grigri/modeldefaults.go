@@ -17,15 +17,15 @@ import (
 
 func (c *cli) modelDefaultsCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "model-defaults [key | key=value...]", Aliases: []string{"get-model-defaults", "set-model-defaults", "model-default"}, Args: cobra.ArbitraryArgs,
-		Short: "Show or change the settings that models have unless they are set for the model.",
-		Long: "Show the settings that models have unless they are set for the model, or one of them; or change some: key=value, or key=@file for the content\nof a file. They are those of the models in one cloud, the controller's own if there is no --cloud, or with --region of those in a region of it,\n" +
-			"which go before. Models that are there already follow, but for settings that were set for them: \"model-config\" shows where each comes from."}
+		Short: "Show or change the settings that new models have unless they are set for the model.",
+		Long: "Show the settings that new models have unless they are set for the model, or one of them; or change some: key=value, or key=@file for the content\nof a file. They are those of the models in one cloud, the controller's own if there is no --cloud, or with --region of those in a region of it,\n" +
+			"which go before. Models that are there stay as they are: \"model-config --reset\" gives one of them what the defaults say now."}
 	controllerFlag(cmd)
 	o := c.outputFlags(cmd, "tabular", "json", "yaml")
 	f := cmd.Flags()
-	cloud := f.String("cloud", "", "of models in this cloud")
-	region := f.String("region", "", "of models in this region: region, or cloud/region")
-	reset := f.String("reset", "", "the settings to put back to what models have without, separated by commas")
+	cloud := f.String("cloud", "", "of new models in this cloud")
+	region := f.String("region", "", "of new models in this region: region, or cloud/region")
+	reset := f.String("reset", "", "the settings to put back to what new models have without, separated by commas")
 	file := f.String("file", "", "a YAML file of settings; - for stdin")
 	f.Bool("ignore-read-only-fields", false, "accepted for compatibility")
 	colourFlags(cmd)

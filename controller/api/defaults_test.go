@@ -18,8 +18,6 @@ func TestModelDefaults(t *testing.T) {
 	w.put(state.UserPath("eve"), w.user("eve", "eve's", false))
 	eve := w.login("eve", "eve's")
 	w.must(w.admin.UpdateCloud(ctx, provider.Cloud{Name: "local", Type: "local", Regions: []provider.Region{{Name: "near"}, {Name: "far"}}}))
-	_, err := w.admin.CreateModel(ctx, userapi.CreateModel{Name: "outpost", Region: "far", Config: map[string]string{"test-mode": "true"}})
-	w.must(err)
 	set := func(region string, s userapi.Settings) {
 		t.Helper()
 		if warnings, err := w.admin.SetModelDefaults(ctx, userapi.SetModelDefaults{Region: region, Settings: s}); err != nil || len(warnings) != len(s.Set)/3 {
@@ -53,21 +51,29 @@ func TestModelDefaults(t *testing.T) {
 			}
 		}
 	}
-	models("models that are there follow", map[string]map[string]userapi.ModelSetting{
-		"shop":    {"num-provision-workers": {Value: 7.0, Source: "controller"}, "test-mode": {Value: true, Source: "controller"}},
+	for _, name := range []string{"store", "outpost"} {
+		_, err = w.admin.CreateModel(ctx, userapi.CreateModel{Name: name, Region: map[string]string{"store": "near", "outpost": "far"}[name], Config: map[string]string{"test-mode": "true"}})
+		w.must(err)
+	}
+	models("new models inherit", map[string]map[string]userapi.ModelSetting{
+		"shop":    {"num-provision-workers": {Value: 16.0, Source: "default"}, "test-mode": {Value: false, Source: "default"}},
+		"store":   {"num-provision-workers": {Value: 7.0, Source: "controller"}},
 		"outpost": {"num-provision-workers": {Value: 8.0, Source: "region"}, "test-mode": {Value: true, Source: "model"}, "misspelt": {Value: "x", Source: "controller"}},
 	})
-	_, err = w.m.SetConfig(ctx, userapi.Settings{Set: map[string]string{"num-provision-workers": "7"}})
-	w.must(err)
 	set("", userapi.Settings{Set: map[string]string{"num-provision-workers": "9"}, Reset: []string{"test-mode"}})
 	set("far", userapi.Settings{Reset: []string{"num-provision-workers"}})
-	models("what is set for a model stays", map[string]map[string]userapi.ModelSetting{
-		"shop":    {"num-provision-workers": {Value: 7.0, Source: "model"}, "test-mode": {Value: false, Source: "default"}},
-		"outpost": {"num-provision-workers": {Value: 9.0, Source: "controller"}, "test-mode": {Value: true, Source: "model"}},
+	models("models that are there stay as they are", map[string]map[string]userapi.ModelSetting{
+		"store":   {"num-provision-workers": {Value: 7.0, Source: "controller"}},
+		"outpost": {"num-provision-workers": {Value: 8.0, Source: "region"}, "test-mode": {Value: true, Source: "model"}},
 	})
-	_, err = w.m.SetConfig(ctx, userapi.Settings{Reset: []string{"num-provision-workers"}})
-	w.must(err)
-	models("a reset", map[string]map[string]userapi.ModelSetting{"shop": {"num-provision-workers": {Value: 9.0, Source: "controller"}}})
+	for _, name := range []string{"shop", "outpost"} {
+		_, err = w.admin.Model(name).SetConfig(ctx, userapi.Settings{Reset: []string{"num-provision-workers", "test-mode"}})
+		w.must(err)
+	}
+	models("a reset", map[string]map[string]userapi.ModelSetting{
+		"shop":    {"num-provision-workers": {Value: 9.0, Source: "controller"}},
+		"outpost": {"num-provision-workers": {Value: 9.0, Source: "controller"}, "test-mode": {Value: false, Source: "default"}},
+	})
 
 	for want, d := range map[string]userapi.SetModelDefaults{
 		`"maybe" is not true or false`:           {Settings: userapi.Settings{Set: map[string]string{"test-mode": "maybe", "development": "true"}}},

@@ -50,7 +50,7 @@ func (l *Leader) lookModel(ctx context.Context, it item) error {
 	if rec.Value.Life == state.Alive {
 		l.enqueueHosts(m) // its settings may have changed
 		l.enqueueAbsent(m)
-		return l.inherit(ctx, rec.Value)
+		return nil
 	}
 	l.Tell(m, state.ModelTag, state.StatusRecord{StatusInfo: state.StatusInfo{Status: "destroying", Since: l.Now()}, Type: state.StatusOfModel})
 	var lists [5][]string

@@ -176,7 +176,6 @@ func (l *Leader) gather(ctx context.Context) error {
 		if it, ok := l.attended[path]; ok {
 			l.queue[it] = true
 		}
-		l.enqueueHeirs(path)
 	}
 	if err := l.readModels(ctx); err != nil {
 		return l.later(ctx, "read the models", err)
