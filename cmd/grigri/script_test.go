@@ -71,7 +71,9 @@ func TestScripts(t *testing.T) {
 				if strings.HasPrefix(string(script), "# own controller") {
 					own := shortDir(e.T().(testing.TB))
 					e.Setenv("GRIGRI_DATA", own)
-					e.Defer(func() { killLeft(e.T().(testing.TB), program{bin: bin, env: append(os.Environ(), env[0], "GRIGRI_DATA="+own)}, own) })
+					e.Defer(func() {
+						killLeft(e.T().(testing.TB), program{bin: bin, env: append(os.Environ(), env[0], "GRIGRI_DATA="+own)}, own)
+					})
 					return nil
 				}
 				model := fmt.Sprintf("m%d", models.Add(1))
