@@ -272,9 +272,11 @@ func (c *counting) Commit(ctx context.Context, t state.Txn) ([]string, error) {
 			return nil, err
 		}
 	}
-	if do := c.leads; do != nil && slices.ContainsFunc(t.Ops, func(op state.Op) bool { return op.Kind == state.OpSet && strings.HasSuffix(op.Path, "/leader") }) {
-		c.leads = nil
-		do()
+	if slices.ContainsFunc(t.Ops, func(op state.Op) bool { return op.Kind == state.OpSet && strings.HasSuffix(op.Path, "/leader") }) {
+		if do := c.leads; do != nil { // only the hook's own call reads it: a status may be set at the same time
+			c.leads = nil
+			do()
+		}
 	}
 	c.mu.Lock()
 	c.commits = append(c.commits, t)

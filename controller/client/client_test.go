@@ -180,3 +180,19 @@ func TestAContextEndsAllTries(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 }
+
+// A controller that sees its client go away ends what it does, and answers; the answer may still arrive.
+func TestAnAnswerAfterTheEndOfTheContext(t *testing.T) {
+	var leave atomic.Pointer[context.CancelFunc]
+	c := dial(t, serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		(*leave.Load())()
+		<-r.Context().Done()
+	}), time.Hour)
+	for range 500 { // without the guard one in a hundred arrives
+		ctx, cancel := context.WithCancel(t.Context())
+		leave.Store(&cancel)
+		if _, err := c.Models(ctx); !errors.Is(err, context.Canceled) {
+			t.Fatalf("got %v", err)
+		}
+	}
+}
