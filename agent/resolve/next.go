@@ -12,6 +12,7 @@ import (
 )
 
 // Next returns what the unit does next. The order of the cases is the contract with charms.
+// Whatever it waits for, it also waits for the moment when storage that has failed is tried again.
 func Next(l Local, r Remote, now time.Time) Op {
 	op := next(l, r, now)
 	if w, ok := op.(Wait); ok {

@@ -138,7 +138,13 @@ func (p *player) run() []string {
 			}
 		}
 		switch op := op.(type) {
-		case Wait, Reboot:
+		case Wait:
+			if !op.Until.IsZero() && !op.Until.After(p.now) {
+				p.err = fmt.Errorf("%s: it is later already", op)
+			}
+			say(op.String())
+			return out
+		case Reboot:
 			say(op.String())
 			return out
 		case Run:

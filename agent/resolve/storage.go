@@ -75,12 +75,11 @@ func nextMount(l Local, r Remote, now time.Time) Op {
 		if leaves(r, id) || want.Mounted || !held.Attached && !slices.Contains(r.Stores, id.Name()) {
 			continue
 		}
-		due := dueStorage(held, false)
-		if want.Ready && !now.Before(due) {
+		if want.Ready && !now.Before(dueStorage(held, false)) {
 			return Mount{id}
 		}
 		if held.Attached && wait == nil {
-			wait = &Wait{due, reasonOf(id, held)}
+			wait = &Wait{Reason: reasonOf(id, held)}
 		}
 	}
 	if wait == nil {
@@ -123,7 +122,7 @@ func nextFirstStorage(l Local, r Remote, now time.Time) Op {
 	for _, id := range allStorage(l, r) {
 		held := l.Storage[id]
 		if !leaves(r, id) && !held.Attached && slices.Contains(r.Stores, id.Name()) {
-			return Wait{dueStorage(held, false), reasonOf(id, held)}
+			return Wait{Reason: reasonOf(id, held)}
 		}
 	}
 	return nil
@@ -137,12 +136,12 @@ func letGo(l Local, r Remote, now time.Time) Op {
 	}
 	for _, id := range allStorage(l, r) {
 		held, has := l.Storage[id]
-		switch due := dueStorage(held, true); {
+		switch {
 		case !has:
-		case !now.Before(due):
+		case !now.Before(dueStorage(held, true)):
 			return Unmount{Storage: id}
 		default:
-			return Wait{sooner(due, r.Deadline), reasonOf(id, held)}
+			return Wait{r.Deadline, reasonOf(id, held)}
 		}
 	}
 	return nil
