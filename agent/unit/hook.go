@@ -57,7 +57,7 @@ func (a *Agent) request(ctx context.Context, h hooks.Hook, op resolve.Op) Reques
 	return Request{
 		Model: a.Model, Hook: h, Facts: a.facts(), Charm: a.charm, Lines: a.Lines, Now: a.Now,
 		Reader: &reader{a: a, hook: h},
-		Writer: &writer{a: a, hook: h},
+		Writer: &writer{a: a, hook: h, op: op},
 		Slow: func() {
 			if err := a.executing(ctx, op); err != nil && ctx.Err() == nil {
 				a.Log.Warn("status does not show what runs", "err", err)

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/grigri/grigri/agent/resolve"
 	"github.com/grigri/grigri/charm"
 	"github.com/grigri/grigri/hooks"
 	"github.com/grigri/grigri/internal/agentapi"
@@ -138,13 +139,16 @@ func (r *reader) GoalState(ctx context.Context) (hooks.GoalState, error) {
 type writer struct {
 	a    *Agent
 	hook hooks.Hook
+	op   resolve.Op // that the hook belongs to
 }
 
 var _ hooks.Writer = (*writer)(nil)
 
+// SetStatus also tells what runs: who reads that the unit is active and idle may rely on it.
 func (w *writer) SetStatus(ctx context.Context, info state.StatusInfo) error {
-	now := w.a.Now()
+	now, action := w.a.Now(), w.a.action(w.op)
 	return w.a.setStatus(ctx, func(s state.UnitStatus) state.UnitStatus {
+		s = statusFor(&s, w.a.local, w.op, action, now)
 		s.Workload, s.Said = change(s.Workload, info, now), true
 		return s
 	})

@@ -257,6 +257,25 @@ func TestAHookReadsItsStatus(t *testing.T) {
 	}
 }
 
+// A unit that says that it is active is not idle before the hook that said so has ended and is committed.
+func TestAUnitIsNotIdleWhileItsHookSaysWhatItIs(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("web", webMeta, "", 1)
+	web := w.start("web/0")
+	web.settle()
+	put(w, model.ApplicationPath("web"), withConfig(w, "greeting", "x"))
+	web.on("config-changed", "status-set active ready")
+	var during state.UnitStatus
+	web.store.before = func(state.Txn) { during = web.status() }
+	web.settle()
+	if during.Workload.Message != "ready" || during.Agent.Message != "running config-changed hook" {
+		t.Errorf("before the commit the status is %+v", during)
+	}
+	if s := web.status(); s.Workload.Message != "ready" || s.Agent.Status != "idle" {
+		t.Errorf("the status is %+v", s)
+	}
+}
+
 func TestLeadership(t *testing.T) {
 	w := newWorld(t)
 	w.deploy("web", webMeta, "", 2)
