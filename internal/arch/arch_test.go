@@ -88,7 +88,7 @@ var may = map[string]string{
 	"internal/checklist":          "",
 	"internal/initscript":         "internal/agentapi provider",
 	"internal/jubilant":           "internal/pyenv",
-	"internal/lxdtest":            "",
+	"internal/lxdtest":            "internal/pki",
 	"internal/mototest":           "internal/pyenv",
 	"internal/mototest/bodies":    "internal/lxdtest internal/mototest",
 	"internal/install":            "internal/initscript provider",

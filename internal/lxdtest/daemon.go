@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/grigri/grigri/internal/pki"
 )
 
 // open takes a share in the daemon. The locks of the kernel are the count: they end with who holds them.
@@ -219,19 +221,19 @@ func (s *Server) image(name string, text []byte) (string, error) {
 }
 
 // imageFile has the script make its image, if it has not yet.
-func imageFile(name string, text []byte) (file, alias string, err error) {
+func imageFile(name string, text []byte, args ...string) (file, alias string, err error) {
 	if err := os.MkdirAll(Root(), 0o755); err != nil {
 		return "", "", err
 	}
 	script := filepath.Join(Root(), name+".sh")
-	if err := os.WriteFile(script, text, 0o600); err != nil {
+	if err := pki.WriteFile(script, text); err != nil { // as a whole: another may be running it
 		return "", "", err
 	}
-	cmd := exec.Command("bash", script, filepath.Join(Root(), "images"))
+	cmd := exec.Command("bash", append([]string{script, filepath.Join(Root(), "images")}, args...)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return "", "", fmt.Errorf("make an image: %w", err)
+		return "", "", fmt.Errorf("make the image %s: %w", name, err)
 	}
 	file = strings.TrimSpace(string(out))
 	return file, "grigri-" + strings.TrimSuffix(filepath.Base(file), ".tar"), nil

@@ -54,18 +54,7 @@ func vmImageFile() (file, alias string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	script := filepath.Join(Root(), "vmimage.sh")
-	if err := os.WriteFile(script, vmimageScript, 0o600); err != nil {
-		return "", "", err
-	}
-	cmd := exec.Command("bash", script, filepath.Join(Root(), "images"), base)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return "", "", fmt.Errorf("make an image for virtual machines: %w", err)
-	}
-	file = strings.TrimSpace(string(out))
-	return file, "grigri-" + strings.TrimSuffix(filepath.Base(file), ".tar"), nil
+	return imageFile("vmimage", vmimageScript, base)
 }
 
 // LinkHost links this host with the member's network, where its machines reach it at the address that is returned.
