@@ -31,11 +31,20 @@ func startAsOther(dir string) int {
 
 // Whenever the controller is killed while it starts a machine, the next one has that machine once: one group of processes, and none beside it.
 func TestAStartThatIsKilled(t *testing.T) {
-	whole := time.Now()
-	if out, err := exec.Command(os.Args[0], "start", filepath.Join(t.TempDir(), "whole")).CombinedOutput(); err != nil {
+	whole, begin := filepath.Join(t.TempDir(), "whole"), time.Now()
+	if out, err := exec.Command(os.Args[0], "start", whole).CombinedOutput(); err != nil {
 		t.Fatalf("a start that nobody kills: %v\n%s", err, out)
 	}
-	took := time.Since(whole)
+	took := time.Since(begin)
+	p := open(t, whole)
+	for _, in := range list(t, p) {
+		if err := p.Stop(t.Context(), in.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left := about(t, whole); len(left) > 0 {
+		t.Errorf("started and stopped: there are %v", left)
+	}
 	halfway := 0
 	const kills = 24
 	for i := range kills { // from the very beginning until after its end
