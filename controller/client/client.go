@@ -162,15 +162,15 @@ func (c *Client) once(ctx context.Context, k call, address, id string, try int) 
 	if err != nil {
 		return nil, err
 	}
-	err = ctx.Err() // the answer of a controller that has seen its client go says nothing
-	if err == nil && resp.StatusCode < 300 {
+	if err := ctx.Err(); err != nil { // the answer of a controller that has seen its client go says nothing
+		resp.Body.Close()
+		return nil, err
+	}
+	if resp.StatusCode < 300 {
 		return resp, nil
 	}
 	defer resp.Body.Close()
-	if err == nil {
-		err = failure(resp)
-	}
-	return nil, err
+	return nil, failure(resp)
 }
 
 // fill is the method and the path of a route, with values for its {names}.
