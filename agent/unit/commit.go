@@ -72,9 +72,13 @@ func (o *outcome) after(l resolve.Local, a *Agent) resolve.Local {
 const maxTries = 5
 
 // finish commits o. When it cannot, o is kept and the next Step tries again: a hook does not run again for that.
+// What has changed meanwhile is read before, so that the commit does not tell of a unit that it is idle which is not.
 func (a *Agent) finish(ctx context.Context, o *outcome) error {
 	a.unfinished = o
 	if _, err := a.Store.Session(ctx); err != nil {
+		return fmt.Errorf("commit %s of %s: %w", o.op, a.Unit, err)
+	}
+	if _, err := a.look(ctx); err != nil {
 		return fmt.Errorf("commit %s of %s: %w", o.op, a.Unit, err)
 	}
 	for range maxTries {

@@ -276,6 +276,34 @@ func TestAUnitIsNotIdleWhileItsHookSaysWhatItIs(t *testing.T) {
 	}
 }
 
+// What changes while a hook runs is not done when the hook is: the commit of the hook says so.
+func TestAUnitIsNotIdleWhenSomethingHasChangedUnderItsHook(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("web", webMeta, "", 1)
+	w.deploy("store", storeMeta, "", 1)
+	id := w.relate("web", "store")
+	web, store := w.start("web/0"), w.start("store/0")
+	web.settle()
+	store.settle()
+	web.on("db-relation-changed", `juju-log going to look; p=$(relation-get password); [ -z "$p" ] || status-set active "got: $p"`)
+	web.onLine = func() {
+		web.onLine = nil
+		put(w, model.MemberPath(id, "", "store/0"), relation.Settings{"password": "secret"})
+	}
+	const changed = "running db-relation-changed hook for store/0"
+	for _, want := range []string{changed, ""} {
+		for run := false; !run; {
+			op, err := web.agent.Step(t.Context())
+			w.must(err)
+			run = strings.HasPrefix(op.String(), "db-relation-changed")
+		}
+		if s := web.status(); s.Workload.Message != "got: secret" || s.Agent.Message != want {
+			t.Errorf("the status is %+v, want %q", s, want)
+		}
+	}
+	w.same("hooks", web.settle(), []string{"db-relation-joined store/0", "db-relation-changed store/0", "db-relation-changed store/0"})
+}
+
 func TestLeadership(t *testing.T) {
 	w := newWorld(t)
 	w.deploy("web", webMeta, "", 2)

@@ -242,6 +242,7 @@ type driver struct {
 	runs   int
 	end    context.CancelFunc
 	onLog  func() // called when the agent says that it waits for the machine's lock
+	onLine func() // called while a hook waits for what it says to be taken
 
 	queue        *unit.Commands
 	bootID       string
@@ -346,6 +347,9 @@ func (d *driver) plainConfig() unit.Config {
 		Run: state.Presence{Boot: fmt.Sprintf("%s-run-%d", d.name.Node(), d.runs), Since: d.now()}, Now: d.now, ID: d.id,
 		Log: slog.New(waitHandler{slog.DiscardHandler, d}),
 		Lines: func(l unit.Line) {
+			if d.onLine != nil {
+				d.onLine()
+			}
 			d.mu.Lock()
 			defer d.mu.Unlock()
 			d.lines = append(d.lines, l)
