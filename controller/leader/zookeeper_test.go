@@ -14,7 +14,7 @@ import (
 // TestManyUnitsOnZooKeeper: what the edits and the leader commit is never more than a real server takes.
 func TestManyUnitsOnZooKeeper(t *testing.T) {
 	server := zktest.Start(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	s, err := zk.Open(ctx, zk.Config{
 		Servers: []string{server.Addr}, TLS: server.Controller(), Chroot: "/grigri", Controller: pki.ControllerName(), Machine: pki.MachineName,

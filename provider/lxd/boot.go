@@ -16,9 +16,6 @@ const (
 	scriptLog  = "/var/log/grigri-init.log"
 )
 
-// errKilled says that a command has been cut short, as LXD does when the connection breaks off on which it is followed.
-var errKilled = transient("the command did not come to its end")
-
 // boot sees to it that the first-boot script runs. With cloud-init in the image it does by itself, for it is the user data;
 // otherwise it is put there and started; once, unless again says that it may have died half way. The directory in /run, which ends
 // with the boot, keeps it from running twice at once; it is made by what goes on when the one who has started it is killed.
@@ -61,12 +58,7 @@ func (p *Provider) bootByHand(ctx context.Context, s *client.InstanceServer, nam
 	if err := h.Put(ctx, scriptFile, 0o700, bytes.NewReader(script)); err != nil {
 		return err
 	}
-	var out bytes.Buffer
-	status, err := sh(ctx, s, name, "[ -d /run/grigri-init ] || setsid sh -c 'mkdir /run/grigri-init && exec "+scriptFile+"' </dev/null >>"+scriptLog+" 2>&1 &", &out)
-	if err == nil && status != 0 {
-		err = fmt.Errorf("exit status %d: %s", status, bytes.TrimSpace(out.Bytes()))
-	}
-	return err
+	return h.run(ctx, "[ -d /run/grigri-init ] || setsid sh -c 'mkdir /run/grigri-init && exec "+scriptFile+"' </dev/null >>"+scriptLog+" 2>&1 &")
 }
 
 // sh runs a script of sh as root.

@@ -9,6 +9,14 @@ import (
 	"github.com/grigri/grigri/provider/lxd/client"
 )
 
+// A container that is stopped takes the one along who writes its files. That is no reason to give up either.
+func TestAStopWhileAFileIsWritten(t *testing.T) {
+	said := &client.StatusError{Status: http.StatusInternalServerError, Message: "read unix @->/proc/self/fd/54/forkfile.sock: read: connection reset by peer"}
+	if err := classify(said); !errors.Is(err, provider.ErrTransient) || !raced(said) {
+		t.Errorf("while a file is written: %v, looks again: %t", err, raced(said))
+	}
+}
+
 // While a virtual machine boots LXD is asked for nothing that needs its agent, and what it says of that is no reason to give up.
 func TestAVirtualMachineThatBoots(t *testing.T) {
 	vm := client.Instance{Type: client.VM}

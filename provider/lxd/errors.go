@@ -23,11 +23,15 @@ func classify(err error) error {
 	case errors.As(err, &lost), errors.Is(err, context.DeadlineExceeded),
 		client.StatusErrorCheck(err, http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout, http.StatusPreconditionFailed),
 		says(err, "Reached maximum", "exceeds the maximum", "no space left on device", "busy running", "is locked", "LXD is shutting down", "event connection with target cluster member", "Unable to connect to",
-			"agent isn't currently running"): // that of a virtual machine which boots
+			"agent isn't currently running", // that of a virtual machine which boots
+			stopsUnderFile):
 		return fmt.Errorf("%w: %w", err, provider.ErrTransient)
 	}
 	return err
 }
+
+// stopsUnderFile is in what LXD says when an instance stops while a file of it is written.
+const stopsUnderFile = "forkfile.sock"
 
 // unknown says that it is not known whether what was asked for has happened: look again.
 func unknown(err error) bool {

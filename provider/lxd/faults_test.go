@@ -84,7 +84,7 @@ func TestStreamsThatBreakOff(t *testing.T) {
 	sp.Cloud.Endpoint, sp.Cloud.Config["network"] = w.Socket, lxdtest.Network
 	p := open(t, sp)
 	cut := 0
-	during := func(kind string, most int, f func()) {
+	during := func(kind string, times int, f func()) { // each time may end one command, also before all of its streams are there
 		done := make(chan struct{})
 		var g sync.WaitGroup
 		g.Go(func() {
@@ -93,9 +93,8 @@ func TestStreamsThatBreakOff(t *testing.T) {
 				case <-done:
 					return
 				case <-tick.C:
-					if most > 0 {
-						n := w.CutStreams(kind)
-						cut, most = cut+n, most-n
+					if times > 0 && w.CutStreams(kind) > 0 {
+						cut, times = cut+1, times-1
 					}
 				}
 			}
@@ -112,7 +111,10 @@ func TestStreamsThatBreakOff(t *testing.T) {
 	if h, err := p.Host(t.Context(), in.ID); err != nil {
 		t.Error(err)
 	} else {
-		during(command, 4, func() {
+		if err := h.Run(t.Context(), "kill -9 $$", io.Discard); !errors.Is(err, provider.ErrTransient) {
+			t.Errorf("a command that is killed: %v", err)
+		}
+		during(command, 50, func() {
 			if err := h.Run(t.Context(), "sleep 20", io.Discard); !errors.Is(err, provider.ErrTransient) {
 				t.Errorf("its streams were cut: %v", err)
 			}
@@ -124,7 +126,7 @@ func TestStreamsThatBreakOff(t *testing.T) {
 	}
 	req := request("1", "echo once >>/root/ran; sleep 1000")
 	req.Controller, req.Model = controller, model
-	during(command, 12, func() { in = start(t, p, req) }) // four streams a command
+	during(command, 6, func() { in = start(t, p, req) }) // a start looks ten times
 	if got := s.LXC(t, "exec", string(in.ID), "--", "sh", "-c", "until [ -e /root/ran ]; do sleep 0.1; done; cat /root/ran"); got != "once\n" {
 		t.Errorf("its script ran %q", got)
 	}

@@ -57,7 +57,7 @@ func (h *host) Put(ctx context.Context, file string, mode uint32, r io.Reader) e
 	}
 	if err != nil {
 		h.run(context.WithoutCancel(ctx), "rm -f -- "+quote(part))
-		return fmt.Errorf("write %s on %s: %w", file, h.name, err)
+		return fmt.Errorf("write %s on %s: %w", file, h.name, classify(err))
 	}
 	return nil
 }
@@ -91,13 +91,17 @@ func (h *host) Run(ctx context.Context, script string, out io.Writer) error {
 	case 0:
 		return nil
 	case killed:
-		return transient("the script was killed: its connection has broken off, or there was not enough memory")
+		return errKilled
 	}
 	return &provider.ExitError{Status: status}
 }
 
-// killed is the exit status of a command that LXD has killed, as it does when the connection breaks off on which it is followed.
+// killed is the exit status of a command that LXD has killed, as it does when the connection breaks off on which it is followed,
+// and with an instance that stops.
 const killed = 128 + 9
+
+// errKilled says that a command has been cut short.
+var errKilled = transient("the command was killed: its connection has broken off, its instance has stopped, or there was not enough memory")
 
 // Close implements provider.Host.
 func (h *host) Close() error { return nil }

@@ -76,7 +76,7 @@ func (p *Provider) start(ctx context.Context, req provider.StartRequest) (provid
 
 // raced says that somebody else was faster, or is at it.
 func raced(err error) bool {
-	return exists(err) || client.IsNotFound(err) || client.StatusErrorCheck(err, http.StatusPreconditionFailed) || says(err, "already running", "busy", "is being", "already defined on another NIC", "Network not found", "already allocated", "is not stopped", "is not running", "currently in use", "already used", "non-reusable operation", "operation timed out after")
+	return exists(err) || client.IsNotFound(err) || client.StatusErrorCheck(err, http.StatusPreconditionFailed) || says(err, "already running", "busy", "is being", "already defined on another NIC", "Network not found", "already allocated", "is not stopped", "is not running", "currently in use", "already used", "non-reusable operation", "operation timed out after", stopsUnderFile)
 }
 
 // pause waits before the next look, longer each time: 0.1 s to 2 s.
