@@ -152,6 +152,7 @@ def test_wait(juju, settle):
         juju.wait(lambda s: False, timeout=0.5, delay=0.1)
     with pytest.raises(jubilant.WaitError):
         juju.wait(lambda s: False, error=lambda s: True)
+    juju.model_config({"automatically-retry-hooks": False})
     juju.config("two", {"state": "error"})
     with pytest.raises(jubilant.WaitError):
         juju.wait(lambda s: False, error=jubilant.any_error, delay=0.2)
@@ -161,6 +162,7 @@ def test_wait(juju, settle):
     assert jubilant.all_error(status, "two") and unit.is_error
     juju.config("two", {"state": "maintenance"})
     juju.cli("resolved", "two/0")
+    juju.model_config(reset="automatically-retry-hooks")
     settle(lambda s: jubilant.all_maintenance(s, "two") and jubilant.any_maintenance(s))
     juju.config("two", {"state": "waiting"})
     settle(lambda s: jubilant.all_waiting(s, "two") and jubilant.any_waiting(s) and jubilant.any_active(s))
