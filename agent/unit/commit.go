@@ -72,7 +72,7 @@ func (o *outcome) after(l resolve.Local, a *Agent) resolve.Local {
 const maxTries = 5
 
 // finish commits o. When it cannot, o is kept and the next Step tries again: a hook does not run again for that.
-// What has changed meanwhile is read before, so that the commit does not tell of a unit that it is idle which is not.
+// What has changed meanwhile is read before: the commit says idle only of a unit that has nothing more to do.
 func (a *Agent) finish(ctx context.Context, o *outcome) error {
 	a.unfinished = o
 	if _, err := a.Store.Session(ctx); err != nil {

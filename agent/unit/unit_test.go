@@ -295,6 +295,9 @@ func TestAUnitIsNotIdleWhenSomethingHasChangedUnderItsHook(t *testing.T) {
 		for run := false; !run; {
 			op, err := web.agent.Step(t.Context())
 			w.must(err)
+			if _, waits := op.(resolve.Wait); waits {
+				t.Fatal("db-relation-changed is not due")
+			}
 			run = strings.HasPrefix(op.String(), "db-relation-changed")
 		}
 		if s := web.status(); s.Workload.Message != "got: secret" || s.Agent.Message != want {
